@@ -1,0 +1,1 @@
+"""Learners: the agent contract, shared mathematics, one file per algorithm."""

@@ -1,0 +1,102 @@
+"""What an agent sees and says: observations as flat vectors, actions as distributions.
+
+Letters: O flat observation size, A action dimensions or choices.
+"""
+
+import dataclasses
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnasium import Space, spaces
+
+from .distributions import Categorical, Normal
+
+
+def observation_size(space: Space) -> int:
+    """O, the length of `flatten_observation`'s result.
+
+    Raises:
+      TypeError: a space that has no flat form here.
+    """
+    if isinstance(space, spaces.Box | spaces.MultiBinary):
+        return int(np.prod(space.shape))
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.Dict):
+        return sum(observation_size(sub) for sub in space.spaces.values())
+    raise TypeError(f"observation space {space}; expected Box, MultiBinary, Discrete or a Dict of those")
+
+
+def flatten_observation(space: Space, obs: Any) -> jax.Array:
+    """Observations with any leading axes as float32 (..., O); Discrete parts become one-hot, Dicts are joined."""
+    if isinstance(space, spaces.Discrete):
+        return jax.nn.one_hot(obs - space.start, int(space.n))
+    if isinstance(space, spaces.Dict):
+        parts = [flatten_observation(sub, obs[name]) for name, sub in space.spaces.items()]
+        return jnp.concatenate(parts, -1)
+    lead = obs.shape[: obs.ndim - len(space.shape or ())]
+    return jnp.reshape(obs, (*lead, -1)).astype(jnp.float32)
+
+
+class ActionHead(Protocol):
+    """How a network's output (..., size) becomes a distribution and how its samples become actions."""
+
+    @property
+    def size(self) -> int: ...
+
+    def distribution(self, output: jax.Array, log_std: jax.Array) -> Normal | Categorical: ...
+
+    def to_env(self, action: jax.Array) -> jax.Array: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxHead:
+    """A Gaussian over [-1, 1]^A, stretched to the action box; the environment sees clipped actions."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.low)
+
+    def distribution(self, output: jax.Array, log_std: jax.Array) -> Normal:
+        return Normal(mean=output, log_std=jnp.broadcast_to(log_std, output.shape))
+
+    def to_env(self, action: jax.Array) -> jax.Array:
+        bounds = np.array(self.low, np.float32), np.array(self.high, np.float32)
+        share = 0.5 * (jnp.clip(action, -1.0, 1.0) + 1.0)
+        low, high = (jnp.broadcast_to(bound, share.shape) for bound in bounds)
+        return (low + share * (high - low)).reshape(*action.shape[:-1], *self.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscreteHead:
+    """A categorical over the choices."""
+
+    size: int
+    start: int
+
+    def distribution(self, output: jax.Array, log_std: jax.Array) -> Categorical:
+        return Categorical(logits=output)
+
+    def to_env(self, action: jax.Array) -> jax.Array:
+        return action + self.start
+
+
+def action_head(space: Space) -> ActionHead:
+    """The head for an action space.
+
+    Raises:
+      TypeError: a space other than a bounded Box or Discrete.
+    """
+    if isinstance(space, spaces.Discrete):
+        return DiscreteHead(size=int(space.n), start=int(space.start))
+    if isinstance(space, spaces.Box) and space.is_bounded():
+        return BoxHead(
+            low=tuple(map(float, space.low.ravel())), high=tuple(map(float, space.high.ravel())), shape=space.shape
+        )
+    raise TypeError(f"action space {space}; expected a bounded Box or Discrete")

@@ -1,0 +1,1 @@
+"""Two classic control tasks with their physics as the task: quick checks of agents and teachers."""

@@ -1,0 +1,100 @@
+"""The registry: every id, the environment behind it, and its entry in Gymnasium.
+
+Entries are strings, so importing `palaestra` imports no family. `ENVIRONMENTS` is what the contract tests, the
+documentation and the command line run over: a family is tested, documented and listed by being in it.
+"""
+
+import dataclasses
+import importlib
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import registry
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One registered id.
+
+    Attributes:
+      id: what `gym.make` takes.
+      factory: "module:callable" that returns the TaskEnv, the module relative to this package.
+      kwargs: the factory's arguments for this id; a user's own override them.
+      summary: one line for `palaestra list`.
+      reward_threshold: the return at which the task counts as solved, where the original states one.
+    """
+
+    id: str
+    factory: str
+    kwargs: tuple[tuple[str, Any], ...] = ()
+    summary: str = ""
+    reward_threshold: float | None = None
+
+
+ENVIRONMENTS: tuple[Entry, ...] = (
+    Entry(
+        "palaestra/CartPole-v0",
+        ".classic.cartpole:CartPole",
+        summary="Balance a pole on a cart; gravity, masses, length and force are the task.",
+        reward_threshold=475.0,
+    ),
+    Entry(
+        "palaestra/Pendulum-v0",
+        ".classic.pendulum:Pendulum",
+        summary="Swing a pendulum up; gravity, mass, length and torque are the task.",
+    ),
+    Entry(
+        "palaestra/BipedalWalker-v0",
+        ".walker.env:BipedalWalker",
+        summary="Gymnasium's BipedalWalker-v3 in JAX; gravity, friction, torque and leg length are the task.",
+        reward_threshold=300.0,
+    ),
+    Entry(
+        "palaestra/BipedalWalkerHardcore-v0",
+        ".walker.env:BipedalWalker",
+        (("hardcore", True),),
+        summary="BipedalWalkerHardcore-v3 in JAX: stumps, stairs and pits.",
+        reward_threshold=300.0,
+    ),
+    Entry(
+        "palaestra/StumpTracks-v0",
+        ".walker.env:StumpTracks",
+        summary="BipedalWalker over stumps; their height and distance are the task.",
+    ),
+)
+
+
+def entry(id: str) -> Entry:
+    """The registry entry of an id.
+
+    Raises:
+      KeyError: no such id.
+    """
+    for candidate in ENVIRONMENTS:
+        if candidate.id == id:
+            return candidate
+    raise KeyError(id)
+
+
+def make_functional(id: str, **kwargs: Any) -> Any:
+    """The pure `TaskEnv` behind an id, for use inside `jit`; `kwargs` go to the family's class."""
+    found = entry(id)
+    module, name = found.factory.split(":")
+    factory = getattr(importlib.import_module(module, __package__), name)
+    return factory(**(dict(found.kwargs) | kwargs))
+
+
+def register_all() -> None:
+    """Registers every id with Gymnasium, skipping those already there."""
+    for item in ENVIRONMENTS:
+        if item.id in registry:
+            continue
+        gymnasium.register(
+            id=item.id,
+            entry_point="palaestra.envs.gym:make_env",
+            vector_entry_point="palaestra.envs.gym:make_vector_env",
+            reward_threshold=item.reward_threshold,
+            disable_env_checker=True,
+            order_enforce=True,
+            kwargs={"env_id": item.id},
+        )

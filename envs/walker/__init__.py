@@ -1,0 +1,1 @@
+"""Parametric walkers: BipedalWalker's physics as pure functions of arrays, and the tracks they walk on."""

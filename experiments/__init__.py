@@ -1,0 +1,1 @@
+"""Compositions: studies, runner, command line, evaluation, plots, report, bench. The only floor that touches disk."""

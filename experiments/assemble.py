@@ -1,0 +1,134 @@
+"""From names and settings to objects: the environment, the teacher and the agent of a run, and back from its folder."""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..envs import registration
+from . import catalog, config
+from .config_files import dump_yaml, read_config_file
+from .errors import InputFileError, UsageError, unknown
+from .flags import given_settings, whole_number
+from .run_folder import read_run
+from .settings import RunConfig, RunSettings, layer_file, layer_sets
+
+DEFAULTS = {"agent": "ppo", "teacher": "fixed"}
+
+
+def from_flags(flags: argparse.Namespace) -> tuple[RunConfig, str]:
+    """The configuration a `train` command line asks for, and the same as it was given, for `config.input.yaml`."""
+    layers = layer_file({})
+    text = ""
+    if flags.config is not None:
+        path = Path(flags.config)
+        layers = layer_file(read_config_file(path), path)
+        text = path.read_text("utf-8")
+    named = {name: getattr(flags, name) for name in ("env", "agent", "teacher") if getattr(flags, name) is not None}
+    by_set = layer_sets(flags.set, *_known_keys(DEFAULTS | layers | named))
+    by_flag: dict[str, Any] = {**named, "run": given_settings(flags)}
+    if flags.num_envs is not None:
+        by_flag["agent_config"] = {"num_envs": whole_number(flags.num_envs, "--num-envs")}
+    if flags.env_kwargs:
+        assignments = dict(config.parse_assignment(text, "--env-kwargs") for text in flags.env_kwargs)
+        by_flag["env_kwargs"] = config.nest(assignments)
+    given = config.merge(config.merge(layers, by_set), by_flag)
+    return complete(given), text or dump_yaml(config.to_plain(given))
+
+
+def complete(given: Mapping[str, Any]) -> RunConfig:
+    """Fills in defaults and checks every key and value.
+
+    Raises:
+      UsageError: naming the key.
+    """
+    if not given.get("env"):
+        raise UsageError("no environment given: --env", hint="See `palaestra list envs`.", key="--env")
+    env = known_env(str(given["env"]))
+    agent, teacher = str(given.get("agent", DEFAULTS["agent"])), str(given.get("teacher", DEFAULTS["teacher"]))
+    agent_config = config.build(_agent(agent).load_config(), given.get("agent_config", {}), "agent_config")
+    teacher_object = config.build(_teacher(teacher).load(), given.get("teacher_config", {}), "teacher_config")
+    run = dict(given.get("run", {}))
+    if teacher == "fixed":  # what is trained on one task is judged by that task
+        run.setdefault("eval_tasks", "default")
+    env_kwargs = dict(given.get("env_kwargs", {}))
+    make_env(env, env_kwargs)
+    return RunConfig(
+        env=env,
+        agent=agent,
+        teacher=teacher,
+        env_kwargs=env_kwargs,
+        agent_config=config.to_plain(agent_config),
+        teacher_config=config.to_plain(teacher_object),
+        run=config.build(RunSettings, run, "run").resolved(),
+    )
+
+
+def build(setup: RunConfig) -> Any:
+    """The agent of a configuration, with its environment and teacher."""
+    env = make_env(setup.env, setup.env_kwargs)
+    teacher = config.build(_teacher(setup.teacher).load(), setup.teacher_config, "teacher_config")
+    agent_config = config.build(_agent(setup.agent).load_config(), setup.agent_config, "agent_config")
+    return _agent(setup.agent).load()(env=env, teacher=teacher, config=agent_config)
+
+
+def read_setup(run_dir: Path) -> RunConfig:
+    """The configuration a run folder was made with.
+
+    Raises:
+      InputFileError: no run, or one whose configuration cannot be read.
+    """
+    read_run(run_dir)
+    path = run_dir / "config.yaml"
+    try:
+        return complete(layer_file(read_config_file(path), path))
+    except UsageError as error:
+        raise InputFileError(
+            f"run configuration unusable: {path}; {error.message}",
+            hint=error.hint or "Runs made from Python continue with `train(..., resume='must')`.",
+            file=path,
+            key=error.key,
+        ) from error
+
+
+def make_env(id: str, kwargs: Mapping[str, Any]) -> Any:
+    """The functional environment of an id; every argument is checked against the family's fields."""
+    cls = type(registration.make_functional(id))
+    fields = config.settable_fields(cls) if dataclasses.is_dataclass(cls) else {}
+    typed = {}
+    for name, value in kwargs.items():
+        if name not in fields:
+            raise unknown("key", f"env.{name}", [f"env.{field}" for field in fields])
+        typed[name] = config.convert(fields[name], value, f"env.{name}")
+    try:
+        return registration.make_functional(id, **typed)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"environment {id}: {error}", hint="Change the value.", key="env_kwargs") from error
+
+
+def known_env(id: str) -> str:
+    """The full id of an environment of ours; the namespace may be left out.
+
+    Raises:
+      UsageError: no such id; names the three nearest.
+    """
+    ids = [entry.id for entry in registration.ENVIRONMENTS]
+    for candidate in (id, f"palaestra/{id}"):
+        if candidate in ids:
+            return candidate
+    raise unknown("environment", id, ids)
+
+
+def _known_keys(names: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The dotted keys the chosen agent's and teacher's configurations take."""
+    agent, teacher = _agent(str(names["agent"])), _teacher(str(names["teacher"]))
+    return config.key_names(agent.load_config()), config.key_names(teacher.load())
+
+
+def _agent(name: str) -> catalog.Entry:
+    return catalog.find("agent", name, catalog.AGENTS)
+
+
+def _teacher(name: str) -> catalog.Entry:
+    return catalog.find("teacher", name, catalog.TEACHERS)

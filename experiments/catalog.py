@@ -1,0 +1,90 @@
+"""What the command line knows by name: agents, teachers, studies. Entries are strings, so that listing imports nothing.
+
+Environments have their own registry, `envs/registration.py`; benchmarks are the modules of `experiments/bench/`.
+"""
+
+import dataclasses
+import importlib
+from pathlib import Path
+from typing import Any
+
+from .errors import unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One thing with a name.
+
+    Attributes:
+      name: what the user types.
+      factory: "module:name" of the class or module, relative to this package where it begins with a dot.
+      config: "module:name" of the configuration dataclass; the class itself where it is its own configuration.
+      summary: one line for `palaestra list`.
+    """
+
+    name: str
+    factory: str
+    config: str
+    summary: str
+
+    def load(self) -> Any:
+        return resolve(self.factory)
+
+    def load_config(self) -> Any:
+        return resolve(self.config)
+
+
+def _by_name(*entries: Entry) -> dict[str, Entry]:
+    return {entry.name: entry for entry in entries}
+
+
+def _teacher(name: str, factory: str, summary: str) -> Entry:
+    return Entry(name, factory, factory, summary)
+
+
+AGENTS = _by_name(
+    Entry("ppo", "..agents.ppo:PPO", "..agents.ppo:Config", "Proximal policy optimisation (Schulman et al. 2017)."),
+)
+
+TEACHERS = _by_name(
+    _teacher("random", "..curricula.random:Random", "Uniform draws from the task space."),
+    _teacher("fixed", "..curricula.fixed:Fixed", "The same task in every episode: no curriculum."),
+    _teacher("alp_gmm", "..curricula.alp_gmm:ALPGMM", "Absolute learning progress, Gaussian mixture (Portelas 2019)."),
+)
+
+# A study is a module with a frozen dataclass `Config` and `main(config)`; `main` may return a mapping for --json.
+STUDIES = _by_name(
+    Entry(
+        "stump_tracks_quick",
+        ".stump_tracks",
+        ".stump_tracks:QuickConfig",
+        "ALP-GMM against Random on stump tracks, in minutes on two CPU cores.",
+    ),
+    Entry(
+        "stump_tracks",
+        ".stump_tracks",
+        ".stump_tracks:Config",
+        "The same at full size, for an accelerator: 20 M steps, 16 seeds.",
+    ),
+)
+
+
+def resolve(reference: str) -> Any:
+    """The object behind "module:name"."""
+    module, _, name = reference.partition(":")
+    found = importlib.import_module(module, __package__)
+    return getattr(found, name) if name else found
+
+
+def find(kind: str, name: str, entries: dict[str, Entry]) -> Entry:
+    """An entry by name, or a UsageError with the nearest names."""
+    if name not in entries:
+        raise unknown(kind, name, entries)
+    return entries[name]
+
+
+def benchmarks() -> dict[str, str]:
+    """{name: module} of the benchmarks that are there."""
+    folder = Path(__file__).parent / "bench"
+    names = sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+    return {name: f".bench.{name}" for name in names}

@@ -1,0 +1,126 @@
+"""Evaluation: the deterministic policy, one episode on each of K fixed test tasks, learning nothing.
+
+Letters: S seeds (learners), K test tasks, L = S * K lanes.
+"""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from ..envs.contract import TaskEnv
+from ..envs.stepping import begin, step
+from ..envs.tasks import TaskSpace
+
+TEST_SEED = 20_011  # draws the test tasks: the same for every run, agent and teacher of an environment
+
+
+class Scores(struct.PyTreeNode):
+    """One episode per learner and task, each (S, K)."""
+
+    return_: jax.Array  # float32
+    length: jax.Array  # int32
+    success: jax.Array  # float32 in {0, 1}
+
+
+class _Lanes(struct.PyTreeNode):
+    """L lanes under way; the scores of a lane are frozen when its first episode ends."""
+
+    episode: Any
+    obs: Any
+    key: jax.Array  # (L,)
+    key_act: jax.Array  # (S,)
+    running: jax.Array  # (L,) bool
+    success: jax.Array  # (L,) bool
+    return_: jax.Array  # (L,)
+    length: jax.Array  # (L,)
+
+
+def draw_test_tasks(env: TaskEnv, count: int, kind: Literal["space", "default"]) -> Any:
+    """K test tasks with leading axis K: drawn evenly from the task space, or the default task each time."""
+    if kind == "default":
+        default = jax.tree.map(jnp.asarray, env.task_space.default)
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), default)
+    if isinstance(env.task_space, TaskSpace):
+        # A stratified draw in every dimension (Latin hypercube): fewer tasks cover the space as well.
+        return env.task_space.from_unit(_latin_hypercube(count, env.task_space.unit_dim))
+    return jax.vmap(env.task_space.sample)(jax.random.split(jax.random.key(TEST_SEED), count))
+
+
+def evaluate(env: TaskEnv, act: Any, states: Any, tasks: Any, key: jax.Array) -> Scores:
+    """Runs every learner on every task until all episodes have ended. Pure; wrap it with `compile_for`.
+
+    Args:
+      act: an agent's `act`.
+      states: agent states with leading axis S.
+      tasks: leading axis K.
+      key: consumed; all learners meet the same starts.
+    """
+    count = jax.tree.leaves(tasks)[0].shape[0]
+    seeds = jax.tree.leaves(states)[0].shape[0]
+    key_begin, key_step, key_act = jax.random.split(key, 3)
+    starts = jax.vmap(lambda k, task: begin(env, k, task))(jax.random.split(key_begin, count), tasks)
+    tile = lambda tree: jax.tree.map(lambda x: jnp.tile(x, (seeds,) + (1,) * (x.ndim - 1)), tree)  # noqa: E731
+    lanes = _Lanes(
+        episode=tile(starts.episode),
+        obs=tile(starts.obs),
+        key=tile(jax.random.split(key_step, count)),
+        key_act=jax.random.split(key_act, seeds),
+        running=jnp.ones(seeds * count, bool),
+        success=jnp.zeros(seeds * count, bool),
+        return_=jnp.zeros(seeds * count, jnp.float32),
+        length=jnp.zeros(seeds * count, jnp.int32),
+    )
+    params = tile(starts.params)
+
+    def forward(now: _Lanes) -> _Lanes:
+        return _step_lanes(env, act, states, params, now)
+
+    done = jax.lax.while_loop(lambda now: jnp.any(now.running), forward, lanes)
+    split = lambda x: x.reshape(seeds, count)  # noqa: E731
+    return Scores(split(done.return_), split(done.length), split(done.success).astype(jnp.float32))
+
+
+def summarize_scores(scores: Scores) -> list[dict[str, float]]:
+    """One row of `eval/…` numbers per learner."""
+    rows = []
+    columns = (np.asarray(scores.return_, np.float64), np.asarray(scores.length), np.asarray(scores.success))
+    for return_, length, success in zip(*columns, strict=True):
+        rows.append(
+            {
+                "eval/mean_reward": float(return_.mean()),
+                "eval/std_reward": float(return_.std()),
+                "eval/mean_ep_length": float(length.mean()),
+                "eval/success_rate": float(success.mean()),
+            }
+        )
+    return rows
+
+
+def _step_lanes(env: TaskEnv, act: Any, states: Any, params: Any, now: _Lanes) -> _Lanes:
+    seeds = now.key_act.shape[0]
+    key_act, key_now = jnp.moveaxis(jax.vmap(jax.random.split)(now.key_act), 1, 0)
+    key, key_step = jnp.moveaxis(jax.vmap(jax.random.split)(now.key), 1, 0)
+    obs = jax.tree.map(lambda x: x.reshape(seeds, -1, *x.shape[1:]), now.obs)
+    actions = jax.vmap(lambda k, s, o: act(k, s, o, deterministic=True))(key_now, states, obs)
+    actions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), actions)
+    episode, timestep = jax.vmap(lambda k, e, a, p: step(env, k, e, a, p))(key_step, now.episode, actions, params)
+    return now.replace(
+        episode=episode,
+        obs=timestep.obs,
+        key=key,
+        key_act=key_act,
+        running=now.running & ~timestep.ended,
+        success=jnp.where(now.running, timestep.success, now.success),
+        return_=jnp.where(now.running, episode.return_, now.return_),
+        length=jnp.where(now.running, episode.steps, now.length),
+    )
+
+
+def _latin_hypercube(count: int, dim: int) -> jax.Array:
+    """(count, dim) in [0, 1]: every dimension has one point in each of `count` equal parts."""
+    draw = np.random.default_rng(TEST_SEED)
+    cells = np.stack([draw.permutation(count) for _ in range(dim)], -1) if dim else np.zeros((count, 0))
+    return jnp.asarray((cells + draw.random((count, dim))) / count, jnp.float32)

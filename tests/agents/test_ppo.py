@@ -1,0 +1,150 @@
+"""PPO: its equations, its independence of layout, and that every setting moves something."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from palaestra.agents.contract import OnlineAgent
+from palaestra.agents.ppo import PPO, Config, Hyper, policy_loss, standardize
+from palaestra.curricula import Fixed, Random
+from palaestra.envs.classic.cartpole import CartPole
+from palaestra.envs.classic.pendulum import Pendulum
+from palaestra.experiments.parallel import AXIS, Layout, choose_layout, compile_chunk, initialize
+
+SMALL = Config(hidden=(8,), num_envs=8, rollout_length=8, epochs=2, num_minibatches=2)
+
+
+def leaves_differ(a, b):
+    return any(not np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_policy_loss_clips_only_where_clipping_makes_it_worse():
+    ratio = jnp.array([1.5, 1.5, 0.5, 0.5])
+    advantage = jnp.array([1.0, -1.0, 1.0, -1.0])
+    np.testing.assert_allclose(policy_loss(ratio, advantage, 0.2), [-1.2, 1.5, -0.5, 0.8], rtol=1e-6)
+
+
+def test_standardized_advantages_have_mean_zero_and_deviation_one():
+    standard = standardize(jnp.array([1.0, 2.0, 3.0, 10.0]), None)
+    np.testing.assert_allclose(standard.mean(), 0.0, atol=1e-6)
+    np.testing.assert_allclose(standard.std(), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("env", [CartPole(), Pendulum()], ids=["discrete", "continuous"])
+def test_follows_the_agent_contract(env, key):
+    agent = PPO(env, Random(), SMALL)
+    assert isinstance(agent, OnlineAgent)
+    state = jax.jit(agent.init)(key)
+    obs = jnp.zeros((3, *env.observation_space.shape))
+    action = agent.act(key, state, obs)
+    assert env.action_space.contains(np.asarray(action[0]))
+    same = agent.act(key, state, obs, deterministic=True)
+    np.testing.assert_array_equal(same, agent.act(jax.random.key(5), state, obs, deterministic=True))
+    after, metrics = jax.jit(agent.train_step)(state)
+    assert float(after.steps) == agent.steps_per_iteration
+    assert all(np.all(np.isfinite(v)) for k, v in metrics.items() if k != "episodes")
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    jax.tree.map(lambda a, b: np.testing.assert_equal((a.shape, a.dtype), (b.shape, b.dtype)), after, state)
+
+
+def test_same_key_same_learner_and_other_key_other_learner(key):
+    agent = PPO(Pendulum(), Random(), SMALL)
+    train = jax.jit(lambda k: agent.train_step(agent.init(k))[0].params)
+    assert not leaves_differ(train(key), train(key))
+    assert leaves_differ(train(key), train(jax.random.key(1)))
+
+
+def test_training_compiles_once(key):
+    agent = PPO(Pendulum(), Random(), SMALL)
+    traces = []
+
+    def train_step(state):
+        traces.append(1)
+        return agent.train_step(state)
+
+    step = jax.jit(train_step)
+    state = jax.jit(agent.init)(key)
+    for _ in range(10):
+        state, _ = step(state)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Hyper)])
+def test_every_hyper_field_changes_the_update(field, key):
+    agent = PPO(Pendulum(), Fixed(), SMALL)
+
+    def train(hyper):
+        state = agent.init(key).replace(hyper=hyper)
+        return jax.lax.scan(lambda s, _: agent.train_step(s), state, None, length=2)[0].params
+
+    train = jax.jit(train)
+    base = jax.tree.map(jnp.float32, Hyper(learning_rate=1e-2, decay_steps=1e6))
+    other = {"decay_steps": 200.0, "max_grad_norm": 0.01, "clip": 0.001, "entropy_cost": 0.5}
+    value = other.get(field, 0.5 * float(getattr(base, field)))
+    assert leaves_differ(train(base), train(base.replace(**{field: jnp.float32(value)})))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"normalize_observations": False}, {"normalize_rewards": False}, {"initial_log_std": -1.0}, {"epochs": 3}],
+)
+def test_every_switch_changes_the_update(change, key):
+    def train(config):
+        agent = PPO(Pendulum(), Fixed(), config)
+        return jax.jit(
+            lambda k: jax.lax.scan(lambda s, _: agent.train_step(s), agent.init(k), None, length=2)[0].params
+        )(key)
+
+    assert leaves_differ(train(SMALL), train(dataclasses.replace(SMALL, **change)))
+
+
+def test_one_and_eight_devices_agree():
+    if len(jax.devices()) < 8:
+        pytest.skip("needs 8 devices")
+    agent = PPO(Pendulum(), Random(), SMALL)
+    results = []
+    for devices in (1, 8):
+        layout = choose_layout(1, SMALL.num_envs, jax.devices()[:devices])
+        state = initialize(agent, layout, [3])
+        state, metrics = compile_chunk(agent, layout, state, 3)(state)
+        results.append((jax.device_get(state.params), jax.device_get(metrics["train/value_loss"])))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), *results)
+
+
+def test_seeds_on_devices_equal_seeds_alone():
+    if len(jax.devices()) < 2:
+        pytest.skip("needs 2 devices")
+    agent = PPO(Pendulum(), Random(), SMALL)
+    together = Layout(2, tuple(jax.devices()[:2]), "seeds")
+    state = initialize(agent, together, [3, 4])
+    state, _ = compile_chunk(agent, together, state, 2)(state)
+    for row, seed in enumerate([3, 4]):
+        alone = Layout(1, tuple(jax.devices()[:1]), None)
+        single = initialize(agent, alone, [seed])
+        single, _ = compile_chunk(agent, alone, single, 2)(single)
+        both = zip(jax.tree.leaves(state.params), jax.tree.leaves(single.params), strict=True)
+        for a, b in both:
+            np.testing.assert_allclose(a[row], b, rtol=1e-5, atol=1e-5)
+
+
+def test_layout_prefers_whole_seeds_and_never_leaves_lanes_uneven():
+    devices = list("abcdefgh")
+    assert choose_layout(16, 10, devices).shared == "seeds"
+    assert choose_layout(1, 64, devices) == Layout(1, tuple(devices), "lanes")
+    assert choose_layout(3, 6, devices[:4]) == Layout(3, tuple("abc"), "seeds")
+    assert choose_layout(1, 7, devices[:2]).shared is None
+    assert AXIS == "devices"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_minibatches": 3}, "num_minibatches=3 must divide rollout_length=8"),
+        ({"num_envs": 0}, "num_envs=0"),
+    ],
+)
+def test_impossible_configurations_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(SMALL, **change)
