@@ -2,10 +2,25 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from ..envs.linear_algebra import orthonormal_columns
+
+
+def orthogonal(gain: float) -> Callable[..., jax.Array]:
+    """Kernels (fan_in, fan_out) with orthonormal rows or columns, times `gain` (Saxe et al. 2014)."""
+
+    def initialize(key: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
+        rows, columns = shape
+        tall = jax.random.normal(key, (max(shape), min(shape)), dtype)
+        kernel = orthonormal_columns(tall)
+        return gain * (kernel if rows >= columns else kernel.T)
+
+    return initialize
 
 
 class MLP(nn.Module):
@@ -27,5 +42,5 @@ class MLP(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., F) to (..., out)."""
         for width in self.hidden:
-            x = self.activation(nn.Dense(width, kernel_init=nn.initializers.orthogonal(math.sqrt(2.0)))(x))
-        return nn.Dense(self.out, kernel_init=nn.initializers.orthogonal(self.out_scale))(x)
+            x = self.activation(nn.Dense(width, kernel_init=orthogonal(math.sqrt(2.0)))(x))
+        return nn.Dense(self.out, kernel_init=orthogonal(self.out_scale))(x)

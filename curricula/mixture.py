@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from ..envs.linear_algebra import cholesky, lower_inverse
+
 UNROLL = 5  # columns up to which factorisations are written out; above, the program would grow too large
 CANDIDATES = 3  # of k-means++ per centre
 LLOYD_ROUNDS = 10
@@ -187,6 +189,13 @@ def m_step(phi: jax.Array, resp: jax.Array, mask: jax.Array, reg: jax.Array) -> 
     )
 
 
+def _each(function: Callable[[jax.Array], jax.Array], matrices: jax.Array) -> jax.Array:
+    """`function` of every matrix in (..., C, C)."""
+    for _ in range(matrices.ndim - 2):
+        function = jax.vmap(function)
+    return function(matrices)
+
+
 def factor(covariance: jax.Array) -> jax.Array:
     """Lower Cholesky factor (..., C, C); a pivot that rounding made non-positive counts as barely positive."""
     size = covariance.shape[-1]
@@ -194,7 +203,7 @@ def factor(covariance: jax.Array) -> jax.Array:
         return covariance
     if size > UNROLL:
         eye = jnp.eye(size, dtype=covariance.dtype).reshape((1,) * (covariance.ndim - 2) + (size, size))
-        return jnp.linalg.cholesky(covariance * (1.0 + 1e-5 * eye))
+        return _each(cholesky, covariance * (1.0 + 1e-5 * eye))
     return _stack_lower(_unrolled_factor(covariance))
 
 
@@ -202,8 +211,7 @@ def inverse_factor(covariance: jax.Array) -> jax.Array:
     """Inverse of `factor` (..., C, C), lower triangular."""
     size = covariance.shape[-1]
     if size > UNROLL:
-        eye = jnp.broadcast_to(jnp.eye(size, dtype=covariance.dtype), covariance.shape)
-        return jax.lax.linalg.triangular_solve(factor(covariance), eye, left_side=True, lower=True)
+        return _each(lower_inverse, factor(covariance))
     root = _unrolled_factor(covariance)
     inverse: list[list[jax.Array]] = []
     for i in range(size):

@@ -1,5 +1,6 @@
 """Choosing devices and the compilation cache, before JAX wakes up."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,11 +11,17 @@ CACHE_VARIABLE = "PALAESTRA_CACHE"
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda,rocm", "tpu": "tpu"}
 
 
-def prepare_jax(device: str = "auto", num_cpu_devices: int | None = None) -> None:
+def prepare_jax(device: str = "auto", num_cpu_devices: int | None = None, device_per_core: bool = False) -> None:
     """Applies `--device` and `--devices` and turns on the persistent compilation cache.
+
+    Args:
+      device: auto, cpu, gpu or tpu.
+      num_cpu_devices: parts the CPU is shown as.
+      device_per_core: without `num_cpu_devices`, one part per core; what is running already is left as it is.
 
     Raises:
       MissingExtraError: no such device.
+      ResourceError: `num_cpu_devices` asked for after JAX has started.
     """
     import jax
 
@@ -25,6 +32,9 @@ def prepare_jax(device: str = "auto", num_cpu_devices: int | None = None) -> Non
             jax.config.update("jax_num_cpu_devices", num_cpu_devices)
         except RuntimeError:
             raise ResourceError("--devices comes too late: JAX is already running in this process") from None
+    elif device_per_core:
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", usable_cores())
     enable_compilation_cache()
     try:
         jax.devices(None if device == "auto" else device)
@@ -34,6 +44,12 @@ def prepare_jax(device: str = "auto", num_cpu_devices: int | None = None) -> Non
             hint=f"Install JAX for {device}, or use --device auto.",
             key="--device",
         ) from None
+
+
+def usable_cores() -> int:
+    """Cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def enable_compilation_cache() -> Path | None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
+import numpy as np
 
-from .types import LEG_DOWN, SCALE, TERRAIN_HEIGHT, TERRAIN_STARTPAD, TERRAIN_STEP, Params
+from .types import LEG_DOWN, SCALE, TERRAIN_HEIGHT, TERRAIN_STARTPAD, TERRAIN_STEP, Geometry, Params
 
 HULL_DENSITY = 5.0  # [kg/m^2]
 LEG_DENSITY = 1.0  # [kg/m^2]
@@ -86,62 +86,57 @@ def _island_order(num_bodies: int, joint_bodies: tuple[tuple[int, int], ...]) ->
     return tuple(order)
 
 
-class Geometry(struct.PyTreeNode):
-    """Sizes, masses and joints of one walker, derived from `Params`. Body frames have their origin at the shape's."""
-
-    hull: jax.Array  # (V, 2) [m], vertices
-    hull_normal: jax.Array  # (V, 2), of face i from vertex i to i + 1
-    hull_centroid: jax.Array  # (2,) [m], as Box2D computes it for collisions (not the same bits as the mass centre)
-    leg_half: jax.Array  # (2 L, 2) [m], half extents of thigh, shin of each leg
-    center: jax.Array  # (N, 2) [m], centre of mass in the body frame
-    inv_mass: jax.Array  # (N,) [1/kg]
-    inv_inertia: jax.Array  # (N,) [1/(kg m^2)], about the centre of mass
-    friction: jax.Array  # (N,) [1], of the contact between body and terrain
-    anchor_parent: jax.Array  # (J, 2) [m], relative to the parent's centre of mass
-    anchor_child: jax.Array  # (J, 2) [m]
-    reference: jax.Array  # (J,) [rad], angle between the bodies at which the joint reads 0
-    lower: jax.Array  # (J,) [rad]
-    upper: jax.Array  # (J,) [rad]
-
-
 def geometry(params: Params, plan: BodyPlan, dtype: Any = jnp.float32) -> Geometry:
     """Sizes, masses and joints that `params` stand for."""
     width = jnp.asarray(params.leg_width, dtype)
     height = jnp.asarray(params.leg_height, dtype)
     friction = jnp.asarray(params.friction, dtype)
-    hull = jnp.asarray([(x / SCALE, y / SCALE) for x, y in plan.hull], dtype)
-    thigh = jnp.stack([width / 2, height / 2])
     # Written as a difference because 0.8 * width misses the original's float32 by its last bit.
-    shin = jnp.stack([width / 2 - SHIN_TAPER / 2 * width, height / 2])
-    solids = [
-        mass_properties(outline, density)
-        for outline, density in ((hull, HULL_DENSITY), (box(thigh), LEG_DENSITY), (box(shin), LEG_DENSITY))
-    ]
-    mass, center, inertia = (jnp.stack(column) for column in zip(*solids, strict=True))
-    kind = jnp.asarray([0] + [1, 2] * plan.num_legs)
-    surface = jnp.sqrt(friction * jnp.asarray([HULL_FRICTION] + [LEG_FRICTION] * 2 * plan.num_legs, dtype))
-    hips = [(x, LEG_DOWN) for x in plan.hips for _ in range(2)]
+    half_width = jnp.stack([width / 2, width / 2 - SHIN_TAPER / 2 * width])
+    half = jnp.stack([half_width, jnp.stack([height / 2] * 2)])  # (2, 2): x and y of thigh and shin
+    hull_mass, hull_center, hull_inertia = mass_properties(hull_outline(plan, dtype), HULL_DENSITY)
+    leg_mass, leg_center, leg_inertia = mass_properties(box(half), LEG_DENSITY)
+    legs = plan.num_legs
+    center = jnp.concatenate([jnp.asarray(hull_center)[None], *[leg_center.T] * legs])
+    hips = [np.array((x, LEG_DOWN), dtype) for x in plan.hips for _ in range(2)]
     zero = jnp.zeros_like(height)
     knee_top, knee_bottom = jnp.stack([zero, height / 2]), jnp.stack([zero, -height / 2])
-    anchor_parent = [a for hip in hips for a in (jnp.asarray(hip, dtype) - center[0], knee_bottom - center[1])]
+    anchor_parent = [a for hip in hips for a in (hip - center[0], knee_bottom - center[1])]
     anchor_child = [a for _ in hips for a in (knee_top - center[1], knee_top - center[2])]
     return Geometry(
-        hull=hull,
-        hull_normal=face_normals(hull),
-        hull_centroid=centroid(hull),
-        leg_half=jnp.stack([thigh, shin] * plan.num_legs),
-        center=center[kind],
-        inv_mass=1 / mass[kind],
-        inv_inertia=1 / inertia[kind],
-        friction=surface,
+        leg_half=jnp.concatenate([half.T] * legs),
+        center=center,
+        inv_mass=1 / _by_body(hull_mass, leg_mass, legs),
+        inv_inertia=1 / _by_body(hull_inertia, leg_inertia, legs),
+        friction=jnp.sqrt(friction * np.array([HULL_FRICTION] + [LEG_FRICTION] * 2 * legs, dtype)),
         anchor_parent=jnp.stack(anchor_parent),
         anchor_child=jnp.stack(anchor_child),
-        # Differs from the obvious: pybox2d takes the bodies' angle at creation as reference, so a hip reads 0 at the
-        # starting tilt, and knees (both segments equally tilted) at 0.
-        reference=jnp.asarray([r for leg in range(plan.num_legs) for r in (_tilt(leg), 0.0)], dtype),
-        lower=jnp.asarray([HIP_LIMITS[0], KNEE_LIMITS[0]] * plan.num_legs, dtype),
-        upper=jnp.asarray([HIP_LIMITS[1], KNEE_LIMITS[1]] * plan.num_legs, dtype),
     )
+
+
+def _by_body(hull: Any, leg: jax.Array, legs: int) -> jax.Array:
+    """(N,) from a number of the hull and two of thigh and shin."""
+    return jnp.concatenate([jnp.asarray(hull)[None], *[leg] * legs])
+
+
+def hull_outline(plan: BodyPlan, dtype: Any = np.float32) -> np.ndarray:
+    """(V, 2) [m] vertices of the hull in its frame."""
+    return np.array([(x / SCALE, y / SCALE) for x, y in plan.hull], dtype)
+
+
+def joint_reference(plan: BodyPlan, dtype: Any = np.float32) -> np.ndarray:
+    """(J,) [rad] angle between the bodies at which each joint reads 0.
+
+    Differs from the obvious: pybox2d takes the bodies' angle at creation as reference, so a hip reads 0 at the
+    starting tilt, and knees (both segments equally tilted) at 0.
+    """
+    return np.array([r for leg in range(plan.num_legs) for r in (_tilt(leg), 0.0)], dtype)
+
+
+def joint_limits(plan: BodyPlan, dtype: Any = np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """(J,) [rad] lower and upper limit of each joint."""
+    lower, upper = zip(*(HIP_LIMITS, KNEE_LIMITS) * plan.num_legs, strict=True)
+    return np.array(lower, dtype), np.array(upper, dtype)
 
 
 def starting_pose(params: Params, plan: BodyPlan, dtype: Any = jnp.float32) -> tuple[jax.Array, jax.Array]:
@@ -161,59 +156,61 @@ def starting_pose(params: Params, plan: BodyPlan, dtype: Any = jnp.float32) -> t
 
 
 def box(half: jax.Array) -> jax.Array:
-    """(4, 2) corners of a box with half extents `half` (2,), in Box2D's order."""
-    return jnp.stack([-half, half * jnp.asarray([1, -1], half.dtype), half, half * jnp.asarray([-1, 1], half.dtype)])
+    """(4, 2, ...) corners of boxes with half extents `half` (2, ...), in Box2D's order."""
+    x, y = half[0], half[1]
+    return jnp.stack([jnp.stack([-x, -y]), jnp.stack([x, -y]), jnp.stack([x, y]), jnp.stack([-x, y])])
 
 
-def mass_properties(vertices: jax.Array, density: float) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mass [kg], centre of mass (2,) [m], inertia about it [kg m^2] of a convex polygon (V, 2), counter-clockwise.
+def mass_properties(vertices: Any, density: float) -> tuple[Any, Any, Any]:
+    """Mass [kg], centre of mass (2, ...) [m], inertia about it [kg m^2] of convex polygons (V, 2, ...).
 
-    Float operations in Box2D's order, vertex by vertex: the inverse inertia enters every impulse.
+    Vertices run counter-clockwise; they may be a NumPy array, of which the results are NumPy's, too. Float operations
+    in Box2D's order, vertex by vertex: the inverse inertia enters every impulse.
     """
     count = vertices.shape[0]
     total = vertices[0]
     for i in range(1, count):
         total = total + vertices[i]
     start = (1 / count) * total
-    area = jnp.zeros_like(vertices[0, 0])
-    moment, inertia = jnp.zeros_like(start), jnp.zeros_like(area)
+    area, moment, inertia = 0 * start[0], 0 * start, 0 * start[0]
     for i in range(count):
         e1, e2 = vertices[i] - start, vertices[(i + 1) % count] - start
         twice = e1[0] * e2[1] - e1[1] * e2[0]
         triangle = 0.5 * twice
         area = area + triangle
-        moment = moment + triangle * (1 / 3) * (e1 + e2)
+        moment = moment + (triangle * (1 / 3))[None] * (e1 + e2)
         square = e1 * e1 + e2 * e1 + e2 * e2
         inertia = inertia + (0.25 * (1 / 3) * twice) * (square[0] + square[1])
     mass = density * area
-    offset = (1 / area) * moment
+    offset = (1 / area)[None] * moment
     center = offset + start
     about_origin = density * inertia + mass * (_square(center) - _square(offset))
     # b2Body sums mass times centre over its fixtures and divides again, which may change the last bit.
-    local_center = (1 / mass) * (mass * center)
+    local_center = (1 / mass)[None] * (mass[None] * center)
     return mass, local_center, about_origin - mass * _square(local_center)
 
 
-def face_normals(vertices: jax.Array) -> jax.Array:
+def face_normals(vertices: np.ndarray) -> np.ndarray:
     """(V, 2) outward unit normals of a counter-clockwise polygon (V, 2); face i runs from vertex i to i + 1."""
-    edge = jnp.roll(vertices, -1, axis=0) - vertices
-    inverse = 1 / jnp.sqrt(edge[:, :1] * edge[:, :1] + edge[:, 1:] * edge[:, 1:])
-    return jnp.stack([edge[:, 1], -edge[:, 0]], axis=1) * inverse
+    edge = np.roll(vertices, -1, axis=0) - vertices
+    inverse = 1 / np.sqrt(edge[:, :1] * edge[:, :1] + edge[:, 1:] * edge[:, 1:])
+    return np.stack([edge[:, 1], -edge[:, 0]], axis=1) * inverse
 
 
-def centroid(vertices: jax.Array) -> jax.Array:
-    """(2,) centroid of a polygon (V, 2) in the order of b2PolygonShape's ComputeCentroid."""
-    count = vertices.shape[0]
-    area, moment = jnp.zeros_like(vertices[0, 0]), jnp.zeros_like(vertices[0])
-    for i in range(count):
-        e1, e2 = vertices[i], vertices[(i + 1) % count]
+def centroid(vertices: np.ndarray) -> np.ndarray:
+    """(2,) centroid of a polygon (V, 2) in the order of b2PolygonShape's ComputeCentroid.
+
+    It is what collisions use, and not the same bits as the centre of mass.
+    """
+    area, moment = 0 * vertices[0, 0], 0 * vertices[0]
+    for e1, e2 in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
         triangle = 0.5 * (e1[0] * e2[1] - e1[1] * e2[0])
         area = area + triangle
         moment = moment + triangle * (1 / 3) * (e1 + e2)
     return (1 / area) * moment
 
 
-def _square(vector: jax.Array) -> jax.Array:
+def _square(vector: Any) -> Any:
     return vector[0] * vector[0] + vector[1] * vector[1]
 
 

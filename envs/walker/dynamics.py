@@ -14,13 +14,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from . import contacts, solver
-from .bodies import BIPED, BodyPlan, Geometry, geometry, starting_pose
-from .contacts import CONTACT_SLOTS, Touch, Window
+from . import solver
+from .bodies import BIPED, BodyPlan, geometry, starting_pose
+from .contacts import Touch, remember
+from .folding import batch_last
+from .nearby import nearby
 from .solver import EXACT, FAST, Drive, Solver
-from .types import Params, Physics, Terrain
+from .touching import Touching, touching
+from .types import CONTACT_SLOTS, Geometry, Params, Physics, Scalar, Terrain
 
-__all__ = ["COMPILER_OPTIONS", "EXACT", "FAST", "Solver", "Touch", "advance", "initial_physics"]
+__all__ = ["COMPILER_OPTIONS", "EXACT", "FAST", "Solver", "Touch", "advance", "initial_physics", "settle"]
 
 # On a CPU, XLA's fusion recomputes the solver's chains in every consumer (5 times slower) and contracts them to fused
 # multiply-adds, which Box2D does not use.
@@ -29,9 +32,11 @@ COMPILER_OPTIONS: dict[str, dict[str, str | bool]] = {
 }
 
 
-def initial_physics(params: Params, plan: BodyPlan = BIPED, dtype: Any = jnp.float32) -> Physics:
+def initial_physics(
+    params: Params, plan: BodyPlan = BIPED, dtype: Any = jnp.float32, shape: Geometry | None = None
+) -> Physics:
     """The walker at rest over the start pad, before the settling step."""
-    shape = geometry(params, plan, dtype)
+    shape = geometry(params, plan, dtype) if shape is None else shape
     origin, angle = starting_pose(params, plan, dtype)
     sin, cos = jnp.sin(angle)[:, None], jnp.cos(angle)[:, None]
     x, y = shape.center[:, :1], shape.center[:, 1:]
@@ -57,10 +62,11 @@ def advance(
     physics: Physics,
     terrain: Terrain,
     action: jax.Array,
-    push: jax.Array,
+    push: Scalar,
     params: Params,
     plan: BodyPlan = BIPED,
     solver: Solver = EXACT,
+    shape: Geometry | None = None,
 ) -> tuple[Physics, Touch]:
     """One step of `TIME_STEP`: collide at the present pose, set the motors, solve.
 
@@ -71,55 +77,52 @@ def advance(
       push: () [N] horizontal force on the hull.
       params: physical parameters.
       plan, solver: static.
+      shape: what `params` stand for, if it is known already.
 
     Returns:
       The state after the step, and what touched at the pose before it.
     """
     if action.shape != (plan.num_joints,):
         raise ValueError(f"action has shape {action.shape}, this walker's joints want ({plan.num_joints},)")
-    dtype = physics.position.dtype
-    shape = geometry(params, plan, dtype)
+    shape = geometry(params, plan, physics.position.dtype) if shape is None else shape
+    terrain = jax.tree.map(jnp.asarray, terrain)
+    near = nearby(physics, terrain, shape, plan)
+    found = touching(physics, near, terrain, shape, plan, solver.one_sided)
+    found = found.replace(overflow=found.overflow | near.overflow)
+    drive = _drive(action, push, params, plan, physics.position.dtype)
+    return _step(plan, solver, terrain.ground.shape[0] - 1)(physics, found, shape, drive)
+
+
+def settle(physics: Physics, push: Scalar, params: Params, plan: BodyPlan, solver: Solver, shape: Geometry) -> Physics:
+    """`advance` without torque for a walker in the air, as it is created."""
+    drive = _drive(jnp.zeros((plan.num_joints,)), push, params, plan, physics.position.dtype)
+    return _flight(plan, solver)(physics, shape, drive)
+
+
+def _drive(action: jax.Array, push: Scalar, params: Params, plan: BodyPlan, dtype: Any) -> Drive:
     action = jnp.asarray(action, dtype)
     action = jnp.where(jnp.isnan(action), 0, action)
     rate = jnp.stack([jnp.asarray(r, dtype) for r in (params.hip_speed, params.knee_speed)] * plan.num_legs)
-    speed = rate * jnp.sign(action)
-    torque = jnp.asarray(params.motor_torque, dtype) * jnp.minimum(jnp.abs(action), 1)
-    near = contacts.window(physics, terrain, shape, plan)
-    drive = Drive(push=jnp.asarray(push, dtype), gravity=jnp.asarray(params.gravity, dtype), speed=speed, torque=torque)
-    batch = jax.tree.map(lambda x: x[..., None], (physics, near, shape, drive))
-    result = _kernel(plan, solver, terrain.ground.shape[0] - 1)(*batch)
-    return jax.tree.map(lambda x: x[..., 0], result)
+    return Drive(
+        push=jnp.asarray(push, dtype),
+        gravity=jnp.asarray(params.gravity, dtype),
+        speed=rate * jnp.sign(action),
+        torque=jnp.asarray(params.motor_torque, dtype) * jnp.minimum(jnp.abs(action), 1),
+    )
 
 
 @functools.cache
-def _kernel(plan: BodyPlan, setting: Solver, num_edges: int) -> Callable[..., tuple[Physics, Touch]]:
-    """The step over arrays with a trailing batch axis."""
-
-    def step(physics: Physics, near: Window, shape: Geometry, drive: Drive) -> tuple[Physics, Touch]:
-        found, touch = contacts.collide(physics, near, shape, num_edges, setting.one_sided)
-        return solver.solve(physics, found, shape, drive, plan, setting), touch
+def _step(plan: BodyPlan, setting: Solver, num_edges: int) -> Callable[..., tuple[Physics, Touch]]:
+    def step(physics: Physics, found: Touching, shape: Geometry, drive: Drive) -> tuple[Physics, Touch]:
+        contacts, touch = remember(physics, found, num_edges)
+        return solver.solve(physics, contacts, shape, drive, plan, setting), touch
 
     return batch_last(step)
 
 
-def batch_last(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes `vmap` fold its axis into the last axis of every array instead of tracing `function` with one more.
+@functools.cache
+def _flight(plan: BodyPlan, setting: Solver) -> Callable[..., Physics]:
+    def step(physics: Physics, shape: Geometry, drive: Drive) -> Physics:
+        return solver.solve(physics, None, shape, drive, plan, setting)
 
-    `function` maps arrays with a trailing batch axis to the same, elementwise along that axis. Not differentiable.
-    """
-    folded = jax.custom_batching.custom_vmap(function)
-
-    @folded.def_vmap
-    def rule(size: int, batched: Any, *args: Any) -> tuple[Any, Any]:
-        def fold(x: jax.Array, has_axis: bool) -> jax.Array:
-            # (K, ..., B) to (..., B K)
-            x = jnp.moveaxis(x, 0, -1) if has_axis else jnp.broadcast_to(x[..., None], (*x.shape, size))
-            return x.reshape(*x.shape[:-2], x.shape[-2] * size)
-
-        def unfold(x: jax.Array) -> jax.Array:
-            return jnp.moveaxis(x.reshape(*x.shape[:-1], x.shape[-1] // size, size), -1, 0)
-
-        result = jax.tree.map(unfold, folded(*jax.tree.map(fold, args, tuple(batched))))
-        return result, jax.tree.map(lambda _: True, result)
-
-    return folded
+    return batch_last(step)

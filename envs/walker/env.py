@@ -17,11 +17,11 @@ from gymnasium import spaces
 from ..contract import TaskEnv
 from ..tasks import Parameter, TaskSpace
 from . import sensing
-from .bodies import BIPED, BodyPlan, geometry
-from .dynamics import COMPILER_OPTIONS, EXACT, FAST, Solver, advance, initial_physics
+from .bodies import BIPED, BodyPlan, geometry, hull_outline, joint_reference
+from .dynamics import COMPILER_OPTIONS, EXACT, FAST, Solver, advance, initial_physics, settle
 from .lidar import DIRECTIONS, lidar, reach_of
 from .terrain import FlatTrack, HardcoreTrack, StumpTrack, Track
-from .types import INITIAL_PUSH, LIDAR_COUNT, SCALE, Params, Physics, State
+from .types import INITIAL_PUSH, LIDAR_COUNT, SCALE, Geometry, Params, Physics, State, Terrain
 
 SOLVERS: dict[str, Solver] = {"exact": EXACT, "fast": FAST}
 LEG_BOUND = (np.pi, 5.0, np.pi, 5.0)  # hip angle, hip speed, knee angle, knee speed as observed
@@ -73,31 +73,45 @@ class Walker(TaskEnv):
         terrain = self.track(key_track, params)
         push = jax.random.uniform(key_push, (), minval=-INITIAL_PUSH, maxval=INITIAL_PUSH)
         legs = jnp.zeros((self.plan.num_legs,), bool)
-        fallen = State(
-            physics=initial_physics(params, self.plan),
+        shape = geometry(params, self.plan)
+        created = initial_physics(params, self.plan, shape=shape)
+        physics = settle(created, push, params, self.plan, SOLVERS[self.solver], shape)
+        return State(
+            physics=physics,
+            shape=shape,
             terrain=terrain,
             hull_touched=jnp.zeros((), bool),
             ground_flag=legs,
             ground_touch=legs,
-            lidar=jnp.ones((LIDAR_COUNT,)),
+            lidar=self._lidar(terrain, physics, shape, params),
             overflow=terrain.overflow,
         )
-        return self._step(fallen, jnp.zeros((self.plan.num_joints,)), push, params)
 
     def transition(self, state: State, action: jax.Array, rng: jax.Array, params: Params | None = None) -> State:
         del rng  # deterministic
         params = self.default_params if params is None else params
-        return self._step(state, finite(action), jnp.zeros(()), params)
+        solver = SOLVERS[self.solver]
+        physics, touch = advance(
+            state.physics, state.terrain, finite(action), 0.0, params, self.plan, solver, state.shape
+        )
+        return state.replace(
+            physics=physics,
+            hull_touched=state.hull_touched | touch.hull_began,
+            ground_flag=touch.update_flags(state.ground_flag),
+            ground_touch=touch.shin_touch,
+            lidar=self._lidar(state.terrain, physics, state.shape, params),
+            overflow=state.overflow | touch.overflow,
+        )
 
     def observation(self, state: State, rng: jax.Array, params: Params | None = None) -> jax.Array:
-        params = self.default_params if params is None else params
-        physics, shape = state.physics, geometry(params, self.plan)
+        del rng, params  # deterministic
+        physics = state.physics
         parent, child = (np.array(side) for side in zip(*self.plan.joint_bodies, strict=True))
         return sensing.observe(
             angle=physics.angle[0],
             spin=physics.spin[0],
             velocity=physics.velocity[0],
-            joint_angle=physics.angle[child] - physics.angle[parent] - shape.reference,
+            joint_angle=physics.angle[child] - physics.angle[parent] - joint_reference(self.plan),
             joint_speed=physics.spin[child] - physics.spin[parent],
             ground_flag=state.ground_flag,
             lidar=state.lidar,
@@ -105,7 +119,7 @@ class Walker(TaskEnv):
 
     def reward_terms(self, state: State, action: jax.Array, next_state: State, params: Params) -> dict[str, jax.Array]:
         """The reward is the sum of these."""
-        x, next_x = self._hull_x(state.physics, params), self._hull_x(next_state.physics, params)
+        x, next_x = _hull_x(state), _hull_x(next_state)
         return sensing.reward_terms(
             x=x,
             angle=state.physics.angle[0],
@@ -122,9 +136,7 @@ class Walker(TaskEnv):
         return sum(self.reward_terms(state, action, next_state, params).values(), start=jnp.zeros(()))
 
     def terminal(self, state: State, rng: jax.Array, params: Params | None = None) -> jax.Array:
-        params = self.default_params if params is None else params
-        x = self._hull_x(state.physics, params)
-        return sensing.terminal(x, state.hull_touched, state.terrain.finish)
+        return sensing.terminal(_hull_x(state), state.hull_touched, state.terrain.finish)
 
     def transition_info(
         self, state: State, action: jax.Array, next_state: State, params: Params | None = None
@@ -143,30 +155,19 @@ class Walker(TaskEnv):
         from .render import draw_walker
 
         params = self.default_params if params is None else params
-        shape = geometry(params, self.plan)
-        origins = np.array(_origins(state.physics, shape.center))
+        origins = np.array(_origins(state.physics, state.shape.center))
         rays = origins[0] + np.array(state.lidar)[:, None] * np.array(DIRECTIONS) * float(params.lidar_range)
         angles = np.array(state.physics.angle)
-        return render_state, draw_walker(state.terrain, _outlines(shape), origins, angles, rays)
+        return render_state, draw_walker(state.terrain, _outlines(self.plan, state.shape), origins, angles, rays)
 
-    def _step(self, state: State, action: jax.Array, push: jax.Array, params: Params) -> State:
-        """Physics first, then what the walker senses at the new pose."""
-        physics, touch = advance(state.physics, state.terrain, action, push, params, self.plan, SOLVERS[self.solver])
-        center = geometry(params, self.plan).center[0]
-        origin = sensing.hull_origin(physics.position[0], physics.angle[0], center)
-        return State(
-            physics=physics,
-            terrain=state.terrain,
-            hull_touched=state.hull_touched | touch.hull_began,
-            ground_flag=touch.update_flags(state.ground_flag),
-            ground_touch=touch.shin_touch,
-            lidar=lidar(state.terrain, origin, params.lidar_range, reach_of(self.track)),
-            overflow=state.overflow | touch.overflow,
-        )
+    def _lidar(self, terrain: Terrain, physics: Physics, shape: Geometry, params: Params) -> jax.Array:
+        origin = sensing.hull_origin(physics.position[0], physics.angle[0], shape.center[0])
+        return lidar(terrain, origin, params.lidar_range, reach_of(self.track))
 
-    def _hull_x(self, physics: Physics, params: Params) -> jax.Array:
-        center = geometry(params, self.plan).center[0]
-        return sensing.hull_origin(physics.position[0], physics.angle[0], center)[0]
+
+def _hull_x(state: State) -> jax.Array:
+    physics = state.physics
+    return sensing.hull_origin(physics.position[0], physics.angle[0], state.shape.center[0])[0]
 
 
 def finite(action: jax.Array) -> jax.Array:
@@ -179,10 +180,10 @@ def _origins(physics: Physics, center: jax.Array) -> jax.Array:
     return jax.vmap(sensing.hull_origin)(physics.position, physics.angle, center)
 
 
-def _outlines(shape: Any) -> list[np.ndarray]:
+def _outlines(plan: BodyPlan, shape: Geometry) -> list[np.ndarray]:
     """Body polygons (V, 2) [m] in body frames."""
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32)
-    return [np.array(shape.hull), *(corners * half for half in np.array(shape.leg_half))]
+    return [hull_outline(plan), *(corners * half for half in np.array(shape.leg_half))]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 The other side of every contact is static, so only one body moves. Inactive points have zero effective mass and zero
 impulses: they fall out of the arithmetic without a mask.
 
-Letters: R rows (1 for the hull, L for the legs), B environments.
+Letters: R rows (the hull, then each leg), B environments.
 Source: Box2D 2.3 b2ContactSolver.cpp.
 """
 
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from .contacts import Contacts, pose_origin
+from .contacts import Contacts
 from .joints import LINEAR_SLOP
 from .planar import Vector, add, cross, dot, negate, right_normal, rotate, rotation, scale, sub, where
 
@@ -77,7 +77,7 @@ def prepare(contacts: Contacts, body: Material, center: Vector, angle: jax.Array
       center, angle: (R, C, B) their pose [m], [rad].
     """
     turn = rotation(angle)
-    origin = pose_origin(center, turn, body.offset)
+    origin = sub(center, rotate(turn, body.offset))
     normal, points = _world_points(contacts, turn, origin)
     tangent = right_normal(normal)
     arms = tuple(sub(p, center) for p in points)
@@ -198,7 +198,7 @@ def solve_position(pose: Twist, impact: Impact) -> tuple[Twist, jax.Array]:
     deepest = jnp.zeros_like(pose[2])
     for active, local in zip((impact.first, impact.second), impact.points, strict=True):
         center, turn = (pose[0], pose[1]), rotation(pose[2])
-        origin = pose_origin(center, turn, impact.offset)
+        origin = sub(center, rotate(turn, impact.offset))
         face_normal = where(impact.on_body, rotate(turn, impact.face_normal), impact.face_normal)
         face_point = where(impact.on_body, add(rotate(turn, impact.face_point), origin), impact.face_point)
         point = where(impact.on_body, local, add(rotate(turn, local), origin))

@@ -7,14 +7,16 @@ Letters: N bodies, J joints, B environments.
 Source: Box2D 2.3 b2RevoluteJoint.cpp.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from .bodies import BodyPlan, Geometry
+from .bodies import BodyPlan, joint_limits, joint_reference
 from .planar import Vector, add, cross, rotate, rotation, scale, sub
-from .types import Physics
+from .types import Geometry, Physics
 
 PI = np.float32(3.14159265359)
 LINEAR_SLOP = 0.005  # [m]
@@ -89,46 +91,46 @@ def prepare(
       speed: (J, B) [rad/s] target of each motor.
       max_motor: (J, B) [N m s] largest motor impulse in a step.
     """
+    parent, child = (np.array(side) for side in zip(*plan.joint_bodies, strict=True))
     sin, cos = rotation(physics.angle)
-    pairs = plan.joint_bodies
-    joints, impulses, states = [], [], []
-    for k, (a, b) in enumerate(pairs):
-        angle = physics.angle[b] - physics.angle[a] - shape.reference[k]
-        lower, upper = shape.lower[k], shape.upper[k]
-        at_lower = angle <= lower
-        at_upper = ~at_lower & (angle >= upper)
-        state = jnp.where(at_lower, AT_LOWER, jnp.where(at_upper, AT_UPPER, FREE)).astype(jnp.int32)
-        keep = (state == physics.limit_state[k]) & (state != FREE)
-        impulses.append(
-            JointImpulse(
-                point=(physics.joint_impulse[k, 0], physics.joint_impulse[k, 1]),
-                limit=jnp.where(keep, physics.limit_impulse[k], 0),
-                motor=physics.motor_impulse[k],
-            )
-        )
-        states.append(state)
-        arms = [_row(shape.anchor_parent, k), _row(shape.anchor_child, k)]
-        joints.append(
-            _joint(
-                arms,
-                [(sin[a], cos[a]), (sin[b], cos[b])],
-                [shape.inv_mass[a], shape.inv_mass[b]],
-                [shape.inv_inertia[a], shape.inv_inertia[b]],
-                motor_speed=speed[k],
-                max_motor=max_motor[k],
-                min_motor=-max_motor[k],
-                limit_low=jnp.where(at_upper, -jnp.inf, jnp.zeros_like(angle)),
-                limit_high=jnp.where(at_lower, jnp.inf, jnp.zeros_like(angle)),
-                reference=shape.reference[k],
-                bound=jnp.where(at_lower, lower, upper),
-                side=jnp.where(at_lower, 1, jnp.where(at_upper, -1, jnp.zeros_like(angle))),
-            )
-        )
-    return joints, impulses, jnp.stack(states)
+    dtype = physics.angle.dtype
+    reference = joint_reference(plan, dtype)[:, None]
+    lower, upper = (limit[:, None] for limit in joint_limits(plan, dtype))
+    angle = physics.angle[child] - physics.angle[parent] - reference
+    at_lower = angle <= lower
+    at_upper = ~at_lower & (angle >= upper)
+    state = jnp.where(at_lower, AT_LOWER, jnp.where(at_upper, AT_UPPER, FREE)).astype(jnp.int32)
+    keep = (state == physics.limit_state) & (state != FREE)
+    zero = jnp.zeros_like(angle)
+    impulses = JointImpulse(
+        point=(physics.joint_impulse[:, 0], physics.joint_impulse[:, 1]),
+        limit=jnp.where(keep, physics.limit_impulse, 0),
+        motor=physics.motor_impulse,
+    )
+    joints = _joint(
+        [(arm[:, 0], arm[:, 1]) for arm in (shape.anchor_parent, shape.anchor_child)],
+        [(sin[parent], cos[parent]), (sin[child], cos[child])],
+        [shape.inv_mass[parent], shape.inv_mass[child]],
+        [shape.inv_inertia[parent], shape.inv_inertia[child]],
+        motor_speed=speed,
+        max_motor=max_motor,
+        min_motor=-max_motor,
+        limit_low=jnp.where(at_upper, -jnp.inf, zero),
+        limit_high=jnp.where(at_lower, jnp.inf, zero),
+        reference=jnp.broadcast_to(reference, angle.shape),
+        bound=jnp.where(at_lower, lower, upper),
+        side=jnp.where(at_lower, 1, jnp.where(at_upper, -1, zero)),
+    )
+    return _rows(joints, len(parent)), _rows(impulses, len(parent)), state
+
+
+def _rows(stacked: Any, count: int) -> list[Any]:
+    """One tree per joint."""
+    return [jax.tree.map(lambda x, k=k: x[k], stacked) for k in range(count)]
 
 
 def _joint(local: list[Vector], turns: list[Vector], mass: list, inertia: list, **rest: jax.Array) -> Joint:
-    """A joint's effective mass at the given rotations (parent, child)."""
+    """Joints' effective masses at the given rotations (parent, child)."""
     (ax, ay), (bx, by) = arm_a, arm_b = [rotate(turn, arm) for turn, arm in zip(turns, local, strict=True)]
     (ma, mb), (ia, ib) = mass, inertia
     k11 = ma + mb + ay * ay * ia + by * by * ib
@@ -273,7 +275,3 @@ def _push(motion: Motion, joint: Joint, push: Vector, turns: list[jax.Array], bo
     spin[a] = spin[a] - joint.inertia_parent * turn_a
     spin[b] = spin[b] + joint.inertia_child * turn_b
     return Motion(x=tuple(x), y=tuple(y), spin=tuple(spin))
-
-
-def _row(vectors: jax.Array, index: int) -> Vector:
-    return vectors[index, 0], vectors[index, 1]

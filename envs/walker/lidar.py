@@ -14,14 +14,16 @@ Letters: W points or polygons of a window, V polygon vertices; trailing axes are
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_batching import custom_vmap
 
+from .folding import batch_last
+from .search import last_where
 from .terrain import Track
 from .types import LIDAR_COUNT, SCALE, Scalar, Terrain
 
@@ -79,7 +81,7 @@ def _ground_window(terrain: Terrain, origin: jax.Array, reach: Reach) -> jax.Arr
     """(W, 2) points from the one left of the origin. Past the end the last repeats: edges of no length."""
     x = origin[0].astype(terrain.ground.dtype)
     if reach.column_width is None:
-        first = _last_below(lambda i: terrain.ground[i, 0], terrain.ground.shape[0], x)
+        first = last_where(lambda i: terrain.ground[i, 0] < x, terrain.ground.shape[0])
     else:
         first = jnp.floor(x / reach.column_width - SLACK).astype(jnp.int32)
     index = jnp.maximum(first, 0) + jnp.arange(max(reach.edges) + 1, dtype=jnp.int32)
@@ -92,37 +94,15 @@ def _polygon_window(terrain: Terrain, origin: jax.Array, reach: Reach) -> jax.Ar
     if count == 0 or max(reach.polygons) == 0:
         return jnp.zeros((0, *terrain.polygons.shape[1:]), terrain.polygons.dtype)
     x = origin[0].astype(terrain.polygons.dtype)
-    first = _last_below(lambda i: jnp.min(terrain.polygons[i, :, 0]), count, x)
+    first = last_where(lambda i: jnp.min(terrain.polygons[i, :, 0]) < x, count)
     index = first + jnp.arange(max(reach.polygons), dtype=jnp.int32)
     return jnp.take(terrain.polygons, index, axis=0, mode="clip")
 
 
-def _last_below(value_at: Callable[[jax.Array], jax.Array], count: int, limit: jax.Array) -> jax.Array:
-    """() int32, the last index whose value is below `limit`, or 0; values ascend."""
-    found = jnp.zeros((), jnp.int32)
-    for bit in reversed(range((count - 1).bit_length())):
-        probe = found + (1 << bit)
-        below = (probe < count) & (value_at(jnp.minimum(probe, count - 1)) < limit)
-        found = jnp.where(below, probe, found)
-    return found
-
-
-def _cast(reach: Reach) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """The ray caster for windows of this reach. Mapped axes go last, where a CPU has them in its vector lanes."""
-
-    @custom_vmap
-    def cast(points: jax.Array, corners: jax.Array, max_distance: jax.Array) -> jax.Array:
-        return cast_rays(points, corners, max_distance, reach)
-
-    @cast.def_vmap
-    def _(axis_size: int, mapped: list[bool], *args: jax.Array) -> tuple[jax.Array, bool]:
-        last = [
-            jnp.moveaxis(a, 0, -1) if m else jnp.broadcast_to(a[..., None], (*a.shape, axis_size))
-            for a, m in zip(args, mapped, strict=True)
-        ]
-        return jnp.moveaxis(cast(*last), -1, 0), True
-
-    return cast
+@functools.cache
+def _cast(reach: Reach) -> Callable[..., jax.Array]:
+    """The ray caster for windows of this reach."""
+    return batch_last(functools.partial(cast_rays, reach=reach))
 
 
 def cast_rays(points: jax.Array, corners: jax.Array, max_distance: jax.Array, reach: Reach) -> jax.Array:

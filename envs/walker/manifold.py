@@ -43,11 +43,16 @@ _FACE_B = 1 << 24
 
 
 class Shape(struct.PyTreeNode):
-    """A convex polygon in the world: lists over vertices of `(x, y)` pairs; face i runs from vertex i to i + 1."""
+    """Convex polygons: lists over vertices of `(x, y)` pairs; face i runs from vertex i to i + 1.
+
+    Polygons with fewer `corners` than the lists are long repeat vertex 0 after their last one; the faces from there on
+    do not exist.
+    """
 
     vertices: Sequence[Vector]
     normals: Sequence[Vector]
     centroid: Vector
+    corners: int | jax.Array
 
 
 class Body(struct.PyTreeNode):
@@ -92,6 +97,7 @@ def place(local: Shape, turn: Rotation, origin: Vector) -> Body:
         vertices=[add(rotate(turn, v), origin) for v in local.vertices],
         normals=[rotate(turn, n) for n in local.normals],
         centroid=add(rotate(turn, local.centroid), origin),
+        corners=local.corners,
     )
     return Body(local=local, world=world, turn=turn, origin=origin)
 
@@ -116,7 +122,8 @@ def collide_edge(body: Body, start: Vector, end: Vector, one_sided: bool) -> Man
     edge_gap = _least([dot(normal, sub(v, start)) for v in shape.vertices])
 
     gaps = [_edge_side(m, v, start, end) for m, v in zip(shape.normals, shape.vertices, strict=True)]
-    against = [-dot(normal, m) for m in shape.normals]
+    gaps = _existing(gaps, shape.corners)
+    against = _existing([-dot(normal, m) for m in shape.normals], shape.corners)
     _, separation = _best(gaps)
     if one_sided:
         # A deep foot has its shallowest overlap sideways; following it would leave the foot in the ground.
@@ -126,7 +133,7 @@ def collide_edge(body: Body, start: Vector, end: Vector, one_sided: bool) -> Man
     incident, _ = _best(against)
     after = _ring(shape.vertices)
     face_key = face * _INDEX_B + _FACE_B
-    incident_after = jnp.where(incident == len(after) - 1, 0, incident + 1)
+    incident_after = _next(incident, shape.corners)
     reference = _Reference(
         on_body=on_body,
         normal=where(on_body, _pick(shape.normals, face), normal),
@@ -134,7 +141,7 @@ def collide_edge(body: Body, start: Vector, end: Vector, one_sided: bool) -> Man
         end=where(on_body, _pick(after, face), where(below, end, start)),
         index=(
             jnp.where(on_body, face, jnp.where(below, 0, 1)),
-            jnp.where(on_body, jnp.where(face == len(after) - 1, 0, face + 1), jnp.where(below, 1, 0)),
+            jnp.where(on_body, _next(face, shape.corners), jnp.where(below, 1, 0)),
         ),
         incident=(
             where(on_body, start, _pick(shape.vertices, incident)),
@@ -161,27 +168,20 @@ def collide_polygon(body: Body, outline: Sequence[Vector]) -> Manifold:
       outline: V vertices, counter-clockwise. A polygon with fewer corners repeats its last or first vertex.
     """
     shape = body.world
-    outline, corners = _without_repeats(outline)
-    terrain = terrain_shape(outline)
-    faces_b = len(shape.vertices)
+    terrain = terrain_shape(*_without_repeats(outline))
+    outline = terrain.vertices
     toward = sub(shape.centroid, terrain.centroid)
     gaps_a = [_face_gap(n, v, shape.vertices) for n, v in zip(terrain.normals, outline, strict=True)]
     gaps_b = [_face_gap(n, v, outline) for n, v in zip(shape.normals, shape.vertices, strict=True)]
-    face_a, gap_a = _climb(gaps_a, [dot(n, toward) for n in terrain.normals], corners)
-    face_b, gap_b = _climb(gaps_b, [dot(n, negate(toward)) for n in shape.normals], faces_b)
+    face_a, gap_a = _climb(gaps_a, [dot(n, toward) for n in terrain.normals], terrain.corners)
+    face_b, gap_b = _climb(gaps_b, [dot(n, negate(toward)) for n in shape.normals], shape.corners)
     on_body = gap_b > RELATIVE_TOLERANCE * gap_a + ABSOLUTE_TOLERANCE
 
     normal_a, normal_b = _pick(terrain.normals, face_a), _pick(shape.normals, face_b)
-    next_a = jnp.where(face_a == corners - 1, 0, face_a + 1)
-    next_b = jnp.where(face_b == faces_b - 1, 0, face_b + 1)
-    # A repeated vertex has a zero normal; Box2D never sees it, so it must not be the incident face.
-    antiparallel = [-dot(normal_b, n) for n in terrain.normals]
-    if not isinstance(corners, int):
-        antiparallel = [jnp.where(i < corners, d, -2.0) for i, d in enumerate(antiparallel)]
-    incident_a, _ = _best(antiparallel)
-    incident_b, _ = _best([-dot(normal_a, n) for n in shape.normals])
-    incident_a_next = jnp.where(incident_a == corners - 1, 0, incident_a + 1)
-    incident_b_next = jnp.where(incident_b == faces_b - 1, 0, incident_b + 1)
+    next_a, next_b = _next(face_a, terrain.corners), _next(face_b, shape.corners)
+    incident_a, _ = _best(_existing([-dot(normal_b, n) for n in terrain.normals], terrain.corners))
+    incident_b, _ = _best(_existing([-dot(normal_a, n) for n in shape.normals], shape.corners))
+    incident_a_next, incident_b_next = _next(incident_a, terrain.corners), _next(incident_b, shape.corners)
     after_a, after_b = _ring(outline), _ring(shape.vertices)
     reference = _Reference(
         on_body=on_body,
@@ -209,7 +209,7 @@ def collide_polygon(body: Body, outline: Sequence[Vector]) -> Manifold:
     return _clip(body, reference, near, right_normal(world_normal), SKIN, local_normal, middle)
 
 
-def terrain_shape(outline: Sequence[Vector]) -> Shape:
+def terrain_shape(outline: Sequence[Vector], corners: int | jax.Array) -> Shape:
     """Normals and centroid of a terrain polygon, float operation by float operation as Box2D stores them."""
     area, moment = jnp.zeros_like(outline[0][0]), (jnp.zeros_like(outline[0][0]), jnp.zeros_like(outline[0][0]))
     for v, w in zip(outline, _ring(outline), strict=True):
@@ -217,7 +217,7 @@ def terrain_shape(outline: Sequence[Vector]) -> Shape:
         area = area + triangle
         moment = add(moment, scale(triangle * (1 / 3), add(v, w)))
     normals = [normalize(right_normal(sub(w, v))) for v, w in zip(outline, _ring(outline), strict=True)]
-    return Shape(vertices=outline, normals=normals, centroid=scale(1 / area, moment))
+    return Shape(vertices=outline, normals=normals, centroid=scale(1 / area, moment), corners=corners)
 
 
 def _clip(
@@ -290,9 +290,7 @@ def _climb(
       towards: projection of each face's normal on the direction to the other shape.
       corners: how many faces are real.
     """
-    if not isinstance(corners, int):
-        towards = [jnp.where(i < corners, t, -jnp.inf) for i, t in enumerate(towards)]
-    start, _ = _best(towards)
+    start, _ = _best(_existing(towards, corners))
 
     def turn(steps: int, sign: int) -> jax.Array:
         face = start + sign * steps
@@ -328,6 +326,17 @@ def _without_repeats(outline: Sequence[Vector]) -> tuple[Sequence[Vector], int |
 def _ring(items: Sequence[Vector]) -> list[Vector]:
     """For every item the next one, cyclically."""
     return [*items[1:], items[0]]
+
+
+def _existing(values: Sequence[jax.Array], corners: int | jax.Array) -> list[jax.Array]:
+    """Values of faces, minus infinity for faces that do not exist."""
+    if isinstance(corners, int):
+        return list(values)
+    return [jnp.where(i < corners, value, -jnp.inf) for i, value in enumerate(values)]
+
+
+def _next(index: jax.Array, corners: int | jax.Array) -> jax.Array:
+    return jnp.where(index == corners - 1, 0, index + 1)
 
 
 def _least(values: Sequence[jax.Array]) -> jax.Array:

@@ -3,11 +3,12 @@
 Every array ends in the batch axis B. Bodies and joints are rows (one array each) while joints are visited, and stacked
 by leg while contacts are: a contact slot of all legs is one vector operation.
 
-Letters: N bodies, J joints, L legs, C contact slots, B environments.
+Letters: N bodies, J joints, L legs, R = 1 + L contact rows, C contact slots, B environments.
 Source: Box2D 2.3 b2Island::Solve. Time of impact (b2World::SolveTOI) is not part of it.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +17,12 @@ import jax.numpy as jnp
 from flax import struct
 
 from . import impacts, joints
-from .bodies import BodyPlan, Geometry
-from .contacts import CONTACT_SLOTS, Contacts
+from .bodies import BodyPlan
+from .contacts import Contacts
 from .impacts import Impact, Load, Material, Twist
 from .joints import PI, JointImpulse, Motion, Pose
 from .lanes import in_sorted_groups
-from .types import TIME_STEP, Physics
+from .types import TIME_STEP, Geometry, Physics
 
 MAX_TRANSLATION = 2.0  # [m] per step
 MAX_ROTATION = float(0.5 * PI)  # [rad] per step
@@ -71,8 +72,8 @@ class Drive(struct.PyTreeNode):
     torque: jax.Array  # (J, B) [N m] of the motors
 
 
-class _Group(struct.PyTreeNode):
-    """The contacts of the hull or of all legs; lists run over slots, leaves are (R, B)."""
+class _Slots(struct.PyTreeNode):
+    """The contacts of all rows; lists run over slots, leaves are (R, B)."""
 
     impacts: list[Impact]
     loads: list[Load]
@@ -85,61 +86,54 @@ class _Group(struct.PyTreeNode):
 
 
 def solve(
-    physics: Physics,
-    contacts: tuple[Contacts, Contacts],
-    shape: Geometry,
-    drive: Drive,
-    plan: BodyPlan,
-    solver: Solver,
+    physics: Physics, contacts: Contacts | None, shape: Geometry, drive: Drive, plan: BodyPlan, solver: Solver
 ) -> Physics:
     """One step of the island.
 
     Args:
       physics: state before the step.
-      contacts: of hull and legs, with inherited impulses.
+      contacts: with inherited impulses; None for a walker that is known to touch nothing.
       shape: sizes and masses.
       drive: what acts on the walker from outside.
       plan, solver: static.
     """
-    slots = [jnp.sum((found.count > 0).astype(jnp.int32), axis=1).max(axis=0) for found in contacts]
     # What the solver does not read need not be sorted.
-    bare_shape = shape.replace(hull=None, hull_normal=None, hull_centroid=None, leg_half=None)
+    bare_shape = shape.replace(leg_half=None)
     bare = physics.replace(contact_pair=None, contact_key=None, contact_impulse=None)
-    bare_contacts = tuple(found.replace(keys=None) for found in contacts)
+    if contacts is None:
+        solved, _ = _solve(bare, None, bare_shape, drive, plan, solver)
+        return solved.replace(
+            contact_pair=jnp.full_like(physics.contact_pair, -1),
+            contact_key=jnp.full_like(physics.contact_key, -1),
+            contact_impulse=jnp.zeros_like(physics.contact_impulse),
+        )
 
-    def solve_group(args: Any) -> tuple[Physics, jax.Array]:
+    def solve_group(args: Any) -> tuple[Physics, jax.Array | None]:
         bodies, found, sizes, outside = args
         return _solve(bodies, found, sizes, outside, plan, solver)
 
-    args = bare, bare_contacts, bare_shape, drive
-    solved, impulse = in_sorted_groups(solve_group, CONTACT_SLOTS * slots[0] + slots[1], args, GROUP)
+    slots = jnp.sum((contacts.count > 0).astype(jnp.int32), axis=1).max(axis=0)
+    args = bare, contacts.replace(keys=None), bare_shape, drive
+    solved, impulse = in_sorted_groups(solve_group, slots, args, GROUP)
     return solved.replace(
-        contact_pair=jnp.concatenate([found.pair for found in contacts]),
-        contact_key=jnp.concatenate([jnp.stack(found.keys, axis=2) for found in contacts]),
-        contact_impulse=impulse,
+        contact_pair=contacts.pair, contact_key=jnp.stack(contacts.keys, axis=2), contact_impulse=impulse
     )
 
 
 def _solve(
-    physics: Physics,
-    contacts: tuple[Contacts, Contacts],
-    shape: Geometry,
-    drive: Drive,
-    plan: BodyPlan,
-    solver: Solver,
-) -> tuple[Physics, jax.Array]:
+    physics: Physics, contacts: Contacts | None, shape: Geometry, drive: Drive, plan: BodyPlan, solver: Solver
+) -> tuple[Physics, jax.Array | None]:
     """`solve` for one group of environments; also the contact impulses."""
     # Where sizes are the same for all environments, XLA knows them and would multiply constants first.
     shape, drive = jax.lax.optimization_barrier((shape, drive))
     time_step = jnp.asarray(TIME_STEP, physics.position.dtype)
     motion = _accelerate(physics, shape, drive, time_step)
-    rows = (slice(0, 1), slice(0, 1)), (slice(2, None, 2), slice(1, None, 2))
-    groups = tuple(_group(physics, found, shape, r) for found, r in zip(contacts, rows, strict=True))
+    slots = _Slots([], [], []) if contacts is None else _slots(physics, contacts, shape)
     hinges, impulses, limit_state = joints.prepare(physics, shape, plan, drive.speed, time_step * drive.torque)
-    motion = _warm_start(motion, groups, hinges, impulses, plan)
-    motion, impulses, loads = _solve_velocities(motion, groups, hinges, impulses, plan, solver)
+    motion = _warm_start(motion, slots, hinges, impulses, plan)
+    motion, impulses, loads = _solve_velocities(motion, slots, hinges, impulses, plan, solver)
     motion, pose = _integrate(physics, motion, time_step)
-    pose, solved = _solve_positions(pose, groups, hinges, plan, solver)
+    pose, solved = _solve_positions(pose, slots, hinges, plan, solver)
     physics = physics.replace(
         position=jnp.stack([jnp.stack(pose.x), jnp.stack(pose.y)], axis=1),
         angle=jnp.stack(pose.angle),
@@ -150,7 +144,8 @@ def _solve(
         motor_impulse=jnp.stack([i.motor for i in impulses]),
         limit_state=limit_state,
     )
-    return _sleep(physics, solved, time_step), _contact_impulse(contacts, groups, loads)
+    impulse = None if contacts is None else _contact_impulse(contacts, slots, loads)
+    return _sleep(physics, solved, time_step), impulse
 
 
 def _accelerate(physics: Physics, shape: Geometry, drive: Drive, time_step: jax.Array) -> Motion:
@@ -160,12 +155,12 @@ def _accelerate(physics: Physics, shape: Geometry, drive: Drive, time_step: jax.
     return Motion(x=tuple(x), y=tuple(v - time_step * drive.gravity for v in y), spin=tuple(physics.spin))
 
 
-def _group(physics: Physics, contacts: Contacts, shape: Geometry, rows: tuple[slice, slice]) -> _Group:
-    """Prepares all slots of a group whose lower and upper bodies are `rows`."""
+def _slots(physics: Physics, contacts: Contacts, shape: Geometry) -> _Slots:
+    """Prepares all contact slots."""
     upper = (contacts.pair >= 0) & (contacts.pair % 2 == 1)
 
     def of_body(values: jax.Array) -> jax.Array:
-        return jnp.where(upper, values[rows[1]][:, None], values[rows[0]][:, None])
+        return jnp.where(upper, _upper(values)[:, None], values[::2][:, None])
 
     body = Material(
         mass=of_body(shape.inv_mass),
@@ -176,11 +171,16 @@ def _group(physics: Physics, contacts: Contacts, shape: Geometry, rows: tuple[sl
     center = of_body(physics.position[:, 0]), of_body(physics.position[:, 1])
     impact, load = impacts.prepare(contacts, body, center, of_body(physics.angle))
     slots = range(contacts.pair.shape[1])
-    return _Group(
+    return _Slots(
         impacts=[jax.tree.map(lambda x, s=s: x[:, s], impact) for s in slots],
         loads=[jax.tree.map(lambda x, s=s: x[:, s], load) for s in slots],
         upper=[upper[:, s] for s in slots],
     )
+
+
+def _upper(values: jax.Array) -> jax.Array:
+    """(R, ...) upper bodies of the rows: the thighs; the hull's row has the hull itself."""
+    return jnp.concatenate([values[:1], values[1::2]])
 
 
 def _skip_idle(used: jax.Array, visit: Callable[[Any], Any], state: Any) -> Any:
@@ -190,60 +190,49 @@ def _skip_idle(used: jax.Array, visit: Callable[[Any], Any], state: Any) -> Any:
     return visit(state)
 
 
-def _visit_bodies(rows: tuple, group: _Group, extra: Any, visit: Callable[..., tuple[Twist, Any]]) -> tuple[tuple, Any]:
-    """Runs `visit(twist, impact, slot, extra)` over the used slots of a group.
+def _visit_bodies(rows: tuple, slots: _Slots, extra: Any, visit: Callable[..., tuple[Twist, Any]]) -> tuple[tuple, Any]:
+    """Runs `visit(twist, impact, slot, extra)` over the used slots.
 
     Args:
       rows: three tuples over bodies of (B,): x, y and spin, or x, y and angle.
       extra: any further state of the visits.
     """
-    is_hull = group.upper[0].shape[0] == 1
+
+    def run_slot(slot: int, state: tuple) -> tuple:
+        lower, upper, extra = state
+        mask = slots.upper[slot]
+        start = tuple(jnp.where(mask, u, w) for u, w in zip(upper, lower, strict=True))
+        twist, extra = visit(start, slots.impacts[slot], slot, extra)
+        upper = tuple(jnp.where(mask, t, u) for t, u in zip(twist, upper, strict=True))
+        lower = tuple(jnp.where(mask, w, t) for t, w in zip(twist, lower, strict=True))
+        return lower, upper, extra
 
     def run(state: tuple) -> tuple:
         rows, extra = state
-        lower = tuple(jnp.stack(r[:1] if is_hull else r[2::2]) for r in rows)
-        upper = lower if is_hull else tuple(jnp.stack(r[1::2]) for r in rows)
-        for slot, impact in enumerate(group.impacts):
+        stacked = tuple(jnp.stack(r) for r in rows)
+        lower, upper = tuple(r[::2] for r in stacked), tuple(_upper(r) for r in stacked)
+        lower, upper, extra = run_slot(0, (lower, upper, extra))
+        for slot in range(1, len(slots.impacts)):
+            run = functools.partial(run_slot, slot)
+            lower, upper, extra = _skip_idle(slots.used[slot], run, (lower, upper, extra))
+        return tuple(_unstack(lo, up) for lo, up in zip(lower, upper, strict=True)), extra
 
-            def run_slot(state: tuple, slot: int = slot, impact: Impact = impact) -> tuple:
-                lower, upper, extra = state
-                if is_hull:
-                    twist, extra = visit(lower, impact, slot, extra)
-                    return twist, twist, extra
-                mask = group.upper[slot]
-                start = tuple(jnp.where(mask, u, w) for u, w in zip(upper, lower, strict=True))
-                twist, extra = visit(start, impact, slot, extra)
-                upper = tuple(jnp.where(mask, t, u) for t, u in zip(twist, upper, strict=True))
-                lower = tuple(jnp.where(mask, w, t) for t, w in zip(twist, lower, strict=True))
-                return lower, upper, extra
-
-            if slot == 0:
-                lower, upper, extra = run_slot((lower, upper, extra))
-            else:
-                lower, upper, extra = _skip_idle(group.used[slot], run_slot, (lower, upper, extra))
-        return tuple(_unstack(r, lo, up, is_hull) for r, lo, up in zip(rows, lower, upper, strict=True)), extra
-
-    return _skip_idle(group.used[0], run, (rows, extra))
+    if not slots.impacts:
+        return rows, extra
+    return _skip_idle(slots.used[0], run, (rows, extra))
 
 
-def _unstack(rows: tuple, lower: jax.Array, upper: jax.Array, is_hull: bool) -> tuple:
-    """Puts the stacked values of a group back into the rows of all bodies."""
-    if is_hull:
-        return (lower[0], *rows[1:])
-    legs = [x for pair in zip(upper, lower, strict=True) for x in pair]
-    return (rows[0], *legs)
+def _unstack(lower: jax.Array, upper: jax.Array) -> tuple:
+    """Rows of all bodies from those of lower and upper ones."""
+    legs = [x for pair in zip(upper[1:], lower[1:], strict=True) for x in pair]
+    return (lower[0], *legs)
 
 
-def _warm_start(
-    motion: Motion, groups: tuple[_Group, ...], hinges: list, impulses: list[JointImpulse], plan: BodyPlan
-) -> Motion:
-    rows = (motion.x, motion.y, motion.spin)
-    for group in groups:
+def _warm_start(motion: Motion, slots: _Slots, hinges: list, impulses: list[JointImpulse], plan: BodyPlan) -> Motion:
+    def visit(twist: Twist, impact: Impact, slot: int, extra: Any) -> tuple[Twist, Any]:
+        return impacts.warm_start(twist, impact, slots.loads[slot]), extra
 
-        def visit(twist: Twist, impact: Impact, slot: int, extra: Any, group: _Group = group) -> tuple[Twist, Any]:
-            return impacts.warm_start(twist, impact, group.loads[slot]), extra
-
-        rows, _ = _visit_bodies(rows, group, (), visit)
+    rows, _ = _visit_bodies((motion.x, motion.y, motion.spin), slots, (), visit)
     motion = Motion(x=rows[0], y=rows[1], spin=rows[2])
     for k in plan.joint_order:
         motion = joints.warm_start(motion, hinges[k], impulses[k], plan.joint_bodies[k])
@@ -251,13 +240,8 @@ def _warm_start(
 
 
 def _solve_velocities(
-    motion: Motion,
-    groups: tuple[_Group, ...],
-    hinges: list,
-    impulses: list[JointImpulse],
-    plan: BodyPlan,
-    solver: Solver,
-) -> tuple[Motion, list[JointImpulse], tuple[list[Load], ...]]:
+    motion: Motion, slots: _Slots, hinges: list, impulses: list[JointImpulse], plan: BodyPlan, solver: Solver
+) -> tuple[Motion, list[JointImpulse], list[Load]]:
     """All velocity iterations: joints in order, then contacts."""
 
     def visit(twist: Twist, impact: Impact, slot: int, loads: list[Load]) -> tuple[Twist, list[Load]]:
@@ -269,14 +253,10 @@ def _solve_velocities(
         impulses = list(impulses)
         for k in plan.joint_order:
             motion, impulses[k] = joints.solve_velocity(motion, hinges[k], impulses[k], plan.joint_bodies[k])
-        rows, new_loads = (motion.x, motion.y, motion.spin), []
-        for group, load in zip(groups, loads, strict=True):
-            rows, load = _visit_bodies(rows, group, load, visit)
-            new_loads.append(load)
-        return Motion(x=rows[0], y=rows[1], spin=rows[2]), impulses, tuple(new_loads)
+        rows, loads = _visit_bodies((motion.x, motion.y, motion.spin), slots, loads, visit)
+        return Motion(x=rows[0], y=rows[1], spin=rows[2]), impulses, loads
 
-    start = motion, impulses, tuple(group.loads for group in groups)
-    return jax.lax.fori_loop(0, solver.velocity_iterations, iterate, start)
+    return jax.lax.fori_loop(0, solver.velocity_iterations, iterate, (motion, impulses, slots.loads))
 
 
 def _integrate(physics: Physics, motion: Motion, time_step: jax.Array) -> tuple[Motion, Pose]:
@@ -298,9 +278,7 @@ def _integrate(physics: Physics, motion: Motion, time_step: jax.Array) -> tuple[
     return Motion(x=tuple(x), y=tuple(y), spin=tuple(spin)), pose
 
 
-def _solve_positions(
-    pose: Pose, groups: tuple[_Group, ...], hinges: list, plan: BodyPlan, solver: Solver
-) -> tuple[Pose, jax.Array]:
+def _solve_positions(pose: Pose, slots: _Slots, hinges: list, plan: BodyPlan, solver: Solver) -> tuple[Pose, jax.Array]:
     """Position iterations: contacts, then joints, until both are within their slop; also (B,) whether they got there.
 
     Environments that are done are frozen while the others go on. Most need one or two iterations; those that a motor
@@ -308,19 +286,19 @@ def _solve_positions(
     """
     few = min(FEW_ITERATIONS, solver.position_iterations)
     done = jnp.zeros(pose.angle[0].shape, bool)
-    pose, done = _iterate_positions(pose, done, groups, hinges, plan, few)
+    pose, done = _iterate_positions(pose, done, slots, hinges, plan, few)
     if few == solver.position_iterations:
         return pose, done
 
     def finish(args: Any) -> tuple[Pose, jax.Array]:
-        pose, done, groups, hinges = args
-        return _iterate_positions(pose, done, groups, hinges, plan, solver.position_iterations - few)
+        pose, done, slots, hinges = args
+        return _iterate_positions(pose, done, slots, hinges, plan, solver.position_iterations - few)
 
-    return in_sorted_groups(finish, done.astype(jnp.int32), (pose, done, groups, hinges), SMALL_GROUP)
+    return in_sorted_groups(finish, done.astype(jnp.int32), (pose, done, slots, hinges), SMALL_GROUP)
 
 
 def _iterate_positions(
-    pose: Pose, done: jax.Array, groups: tuple[_Group, ...], hinges: list, plan: BodyPlan, iterations: int
+    pose: Pose, done: jax.Array, slots: _Slots, hinges: list, plan: BodyPlan, iterations: int
 ) -> tuple[Pose, jax.Array]:
     """At most `iterations` position iterations of the environments that are not `done`."""
 
@@ -331,8 +309,7 @@ def _iterate_positions(
     def iterate(carry: tuple) -> tuple:
         count, pose, done = carry
         rows, deepest = (pose.x, pose.y, pose.angle), jnp.zeros_like(pose.angle[0])
-        for group in groups:
-            rows, deepest = _visit_bodies(rows, group, deepest, visit)
+        rows, deepest = _visit_bodies(rows, slots, deepest, visit)
         moved, fine = Pose(x=rows[0], y=rows[1], angle=rows[2]), deepest >= ENOUGH_SEPARATION
         for k in plan.joint_order:
             moved, joint_fine = joints.solve_position(moved, hinges[k], plan.joint_bodies[k])
@@ -347,20 +324,17 @@ def _iterate_positions(
     return pose, done
 
 
-def _contact_impulse(contacts: tuple[Contacts, Contacts], groups: tuple[_Group, ...], loads: tuple) -> jax.Array:
-    """(G, C, 2, 2, B) what the next step's contacts will inherit."""
-    impulses = []
-    for found, group, final in zip(contacts, groups, loads, strict=True):
-        points = []
-        for i in range(2):
-            active = jnp.stack([impact.first if i == 0 else impact.block for impact in group.impacts], axis=1)
-            solved = [jnp.stack([getattr(load, part)[i] for load in final], axis=1) for part in ("normal", "tangent")]
-            inherited = found.normal_impulse[i], found.tangent_impulse[i]
-            # A point left out of an ill-conditioned block keeps what it had.
-            kept = [jnp.where(active, new, old) for new, old in zip(solved, inherited, strict=True)]
-            points.append(jnp.stack(kept, axis=2))
-        impulses.append(jnp.stack(points, axis=2))
-    return jnp.concatenate(impulses)
+def _contact_impulse(contacts: Contacts, slots: _Slots, loads: list[Load]) -> jax.Array:
+    """(R, C, 2, 2, B) what the next step's contacts will inherit."""
+    points = []
+    for i in range(2):
+        active = jnp.stack([impact.first if i == 0 else impact.block for impact in slots.impacts], axis=1)
+        solved = [jnp.stack([getattr(load, part)[i] for load in loads], axis=1) for part in ("normal", "tangent")]
+        inherited = contacts.normal_impulse[i], contacts.tangent_impulse[i]
+        # A point left out of an ill-conditioned block keeps what it had.
+        kept = [jnp.where(active, new, old) for new, old in zip(solved, inherited, strict=True)]
+        points.append(jnp.stack(kept, axis=2))
+    return jnp.stack(points, axis=2)
 
 
 def _sleep(physics: Physics, solved: jax.Array, time_step: jax.Array) -> Physics:

@@ -19,6 +19,7 @@ TERRAIN_GRASS = 10  # columns between the finish line and the end of the track
 TERRAIN_STARTPAD = 20  # flat columns at the start
 LEG_DOWN = -8 / SCALE  # [m], hips relative to the hull's origin
 LIDAR_COUNT = 10
+CONTACT_SLOTS = 5  # touching pairs of the hull, and of each leg
 INITIAL_PUSH = 5.0  # [N], bound of the random horizontal force in the first step
 
 
@@ -39,11 +40,23 @@ class Params(struct.PyTreeNode):
     roughness: Scalar = 0.0  # [1/SCALE m] of the ground between stumps (StumpTracks)
 
 
+class Geometry(struct.PyTreeNode):
+    """Sizes, masses and joints of one walker, derived from `Params`. Body frames have their origin at the shape's."""
+
+    leg_half: jax.Array  # (2 L, 2) [m], half extents of thigh, shin of each leg
+    center: jax.Array  # (N, 2) [m], centre of mass in the body frame
+    inv_mass: jax.Array  # (N,) [1/kg]
+    inv_inertia: jax.Array  # (N,) [1/(kg m^2)], about the centre of mass
+    friction: jax.Array  # (N,) [1], of the contact between body and terrain
+    anchor_parent: jax.Array  # (J, 2) [m], relative to the parent's centre of mass
+    anchor_child: jax.Array  # (J, 2) [m]
+
+
 class Terrain(struct.PyTreeNode):
     """The track: a chain of ground points and convex obstacles, both from left to right.
 
     Ground edge i runs from point i to point i + 1; the edges are isolated segments to the solver, as in the original.
-    Unused points repeat far to the right of the finish and unused polygons far below ground; the counts tell.
+    Unused points and polygons lie far to the right and far below ground, in order; the counts tell.
     """
 
     ground: jax.Array  # (E, 2) float32 [m], x ascending
@@ -78,6 +91,7 @@ class State(struct.PyTreeNode):
     """Everything a step needs. L legs."""
 
     physics: Physics
+    shape: Geometry
     terrain: Terrain
     hull_touched: jax.Array  # () bool, whether the hull has begun a contact in this episode
     ground_flag: jax.Array  # (L,) bool, the event-driven flag of each shin that is observed

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import os
 
 from .. import catalog, config
 from ..backend import prepare_jax
@@ -20,7 +19,7 @@ def run(flags: argparse.Namespace) -> Answer:
     budget = config.convert(float, config.parse_value(flags.budget), "--budget")
     if budget <= 0:
         raise UsageError(problem("bad value", "--budget", budget, "more than 0 seconds"), key="--budget")
-    prepare_jax(flags.device, whole_number(flags.devices, "--devices") or os.cpu_count())
+    prepare_jax(flags.device, whole_number(flags.devices, "--devices"), device_per_core=True)
     module = importlib.import_module(known[flags.name], catalog.__package__)
     rows = module.run(budget)
     lines = [[row.get(column) for column in COLUMNS] for row in rows]

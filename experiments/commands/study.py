@@ -1,7 +1,6 @@
 """`palaestra study NAME`: a study's `main` with a configuration from the command line."""
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from ..output import Answer
 
 def run(flags: argparse.Namespace) -> Answer:
     entry = catalog.find("study", flags.name, catalog.STUDIES)
-    prepare_jax(flags.device, whole_number(flags.devices, "--devices") or os.cpu_count())
+    prepare_jax(flags.device, whole_number(flags.devices, "--devices"), device_per_core=True)
     cls = entry.load_config()
     known = config.key_names(cls)
     assignments = dict(config.parse_assignment(text) for text in flags.set) | _own_flags(flags.rest, flags.name, known)

@@ -8,8 +8,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from palaestra.envs.walker.contacts import CONTACT_SLOTS
-from palaestra.envs.walker.types import Physics, Terrain
+from palaestra.envs.walker.types import CONTACT_SLOTS, Physics, Terrain
 
 POLYGON_CAPACITY = 64
 
@@ -75,10 +74,8 @@ class Converter:
         polygons = sorted((s for s in reversed(shapes) if len(s) > 2), key=lambda s: s[:, 0].min())
         self.num_edges = len(edges)
         self._piece = {s.tobytes(): i for i, s in enumerate([*edges, *polygons])}
-        outlines = np.zeros((POLYGON_CAPACITY, 4, 2), np.float32) + np.array(
-            [[0, 0], [1, 0], [1, 1], [0, 1]], np.float32
-        )
-        outlines -= 1000
+        unused = np.stack([1e4 + np.arange(POLYGON_CAPACITY), np.full(POLYGON_CAPACITY, -1e4)], axis=1)
+        outlines = (unused[:, None] + np.array([[[1, 0], [1, 1], [0, 1], [0, 0]]])).astype(np.float32)
         for i, outline in enumerate(polygons):
             outlines[i] = outline
         self.terrain = Terrain(

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from palaestra.envs.walker import contacts, dynamics, manifold
-from palaestra.envs.walker.bodies import BIPED, box, geometry
+from palaestra.envs.walker import dynamics, manifold
+from palaestra.envs.walker.bodies import BIPED, box, face_normals, geometry, hull_outline
 from palaestra.envs.walker.planar import rotation
+from palaestra.envs.walker.touching import body_shape
 from palaestra.envs.walker.types import Params
 
 pytest.importorskip("Box2D")
@@ -90,8 +91,8 @@ def test_masses_and_shapes_equal_box2d():
     np.testing.assert_allclose(1 / np.asarray(shape.inv_inertia), inertia, rtol=1e-6)
     np.testing.assert_allclose(shape.center, center, atol=1e-7)
     outlines = [np.array(b.fixtures[0].shape.vertices, np.float32) for b in bodies]
-    np.testing.assert_array_equal(shape.hull, outlines[0])
-    np.testing.assert_array_equal(shape.hull_normal, np.array(env.hull.fixtures[0].shape.normals, np.float32))
+    np.testing.assert_array_equal(hull_outline(BIPED), outlines[0])
+    np.testing.assert_array_equal(face_normals(hull_outline(BIPED)), np.array(env.hull.fixtures[0].shape.normals, np.float32))
     for leg, outline in enumerate(outlines[1:]):
         np.testing.assert_array_equal(box(shape.leg_half[leg]), outline)
 
@@ -211,17 +212,14 @@ def test_manifolds_equal_box2d_at_random_poses(kind):
     position = (terrain.mean(0) + rng.uniform(-0.8, 0.8, (POSES, 2))).astype(np.float32)
 
     def ours(position, angle):
-        column = [x.reshape(1, 1, -1) for x in (position[:, 0], position[:, 1], angle)]
-        shape = contacts._box_shape(jnp.broadcast_to(jnp.asarray(half)[None, :, None], (1, 2, POSES)))
-        body = manifold.place(shape, rotation(column[2]), (column[0], column[1]))
-        corners = [(jnp.full((1, 1, POSES), x), jnp.full((1, 1, POSES), y)) for x, y in terrain]
+        shape = body_shape(jnp.zeros(POSES, bool), tuple(jnp.full(POSES, h) for h in half), BIPED)
+        body = manifold.place(shape, rotation(angle), (position[:, 0], position[:, 1]))
+        corners = [(jnp.full(POSES, x), jnp.full(POSES, y)) for x, y in terrain]
         if kind == "edge":
             return manifold.collide_edge(body, *corners, one_sided=False)
         return manifold.collide_polygon(body, corners)
 
-    found = jax.tree.map(
-        lambda x: np.asarray(x).reshape(POSES), jax.jit(ours, compiler_options=OPTIONS)(position, angle)
-    )
+    found = jax.tree.map(np.asarray, jax.jit(ours, compiler_options=OPTIONS)(position, angle))
     touching = ambiguous = 0
     for i in range(POSES):
         expected = box2d_manifold(terrain, half, position[i], angle[i])
