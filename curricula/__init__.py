@@ -4,35 +4,22 @@ A teacher is a frozen configuration with pure functions over one state (`contrac
 outcomes and now and then refits its idea of where progress is to be had. `TEACHERS` lists them by name, for command
 lines and for the tests that hold every one of them to the contract. `HostTeacher` and `TaskWrapper` bring them to
 training loops and environments that are not compiled.
+
+The names below are imported when they are asked for: the command line reads `TEACHERS` without loading JAX.
 """
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from .alp_gmm import ALPGMM, TDRL, TMA, Gaussian
-from .contract import Teacher
-from .fixed import Fixed
-from .host import HostTeacher
-from .random import Random
-from .wrapper import TaskWrapper
+from .registration import TEACHERS, make_teacher
 
-TEACHERS: dict[str, tuple[type, str]] = {
-    "random": (Random, "uniform over the whole task space"),
-    "fixed": (Fixed, "the same task in every episode; the environment's standard one unless told otherwise"),
-    "alp_gmm": (ALPGMM, "where the return is moving, as a Gaussian mixture sees it (ALP-GMM)"),
-}
-
-
-def make_teacher(name: str, **settings: Any) -> Teacher:
-    """A teacher by its name in `TEACHERS`, with the fields of its configuration as keywords.
-
-    Raises:
-      ValueError: naming the teachers there are.
-      TypeError: a setting the teacher does not have.
-    """
-    if name not in TEACHERS:
-        raise ValueError(f"unknown teacher {name!r}; expected one of {sorted(TEACHERS)}")
-    return TEACHERS[name][0](**settings)
-
+if TYPE_CHECKING:
+    from .alp_gmm import ALPGMM, TDRL, TMA, Gaussian
+    from .contract import Teacher
+    from .fixed import Fixed
+    from .host import HostTeacher
+    from .random import Random
+    from .wrapper import TaskWrapper
 
 __all__ = [
     "ALPGMM",
@@ -47,3 +34,25 @@ __all__ = [
     "Teacher",
     "make_teacher",
 ]
+
+_HOMES = {
+    "ALPGMM": "alp_gmm",
+    "TDRL": "alp_gmm",
+    "TMA": "alp_gmm",
+    "Fixed": "fixed",
+    "Gaussian": "alp_gmm",
+    "HostTeacher": "host",
+    "Random": "random",
+    "TaskWrapper": "wrapper",
+    "Teacher": "contract",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -159,7 +159,8 @@ class TaskSpace:
 
     def clip(self, task: jax.Array) -> jax.Array:
         """Tasks (..., D) moved to the nearest point of the space; whole-number parameters are rounded."""
-        return jnp.clip(jnp.where(self._whole, jnp.round(task), task), self.low, self.high)
+        whole, low, high = (jnp.broadcast_to(x, task.shape) for x in (self._whole, self.low, self.high))
+        return jnp.clip(jnp.where(whole, jnp.round(task), task), low, high)
 
     def grid(self, per_parameter: int) -> np.ndarray:
         """(per_parameter**F, D) tasks, evenly spaced in unit space at cell centres, last parameter fastest."""

@@ -1,6 +1,7 @@
 """What the command line knows by name: agents, teachers, studies. Entries are strings, so that listing imports nothing.
 
-Environments have their own registry, `envs/registration.py`; benchmarks are the modules of `experiments/bench/`.
+Environments and teachers have their own registries, `envs/registration.py` and `curricula/registration.py`; benchmarks
+are the modules of `experiments/bench/`.
 """
 
 import dataclasses
@@ -8,6 +9,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from ..curricula import registration as curricula
 from .errors import unknown
 
 
@@ -38,19 +40,16 @@ def _by_name(*entries: Entry) -> dict[str, Entry]:
     return {entry.name: entry for entry in entries}
 
 
-def _teacher(name: str, factory: str, summary: str) -> Entry:
-    return Entry(name, factory, factory, summary)
+def _teacher(name: str, entry: curricula.Entry) -> Entry:
+    factory = f"..curricula{entry.factory}"
+    return Entry(name, factory, factory, entry.summary)
 
 
 AGENTS = _by_name(
     Entry("ppo", "..agents.ppo:PPO", "..agents.ppo:Config", "Proximal policy optimisation (Schulman et al. 2017)."),
 )
 
-TEACHERS = _by_name(
-    _teacher("random", "..curricula.random:Random", "Uniform draws from the task space."),
-    _teacher("fixed", "..curricula.fixed:Fixed", "The same task in every episode: no curriculum."),
-    _teacher("alp_gmm", "..curricula.alp_gmm:ALPGMM", "Absolute learning progress, Gaussian mixture (Portelas 2019)."),
-)
+TEACHERS = _by_name(*(_teacher(name, entry) for name, entry in curricula.TEACHERS.items()))
 
 # A study is a module with a frozen dataclass `Config` and `main(config)`; `main` may return a mapping for --json.
 STUDIES = _by_name(

@@ -1,18 +1,24 @@
 """Evaluation: the deterministic policy, one episode on each of K fixed test tasks, learning nothing.
 
+On several devices each takes whole seeds or else some of the test tasks, and stops when its own episodes have ended.
+
 Letters: S seeds (learners), K test tasks, L = S * K lanes.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.sharding import PartitionSpec
 
 from ..envs.contract import TaskEnv
 from ..envs.stepping import begin, step
 from ..envs.tasks import TaskSpace
+from .parallel import AXIS, Layout
 
 TEST_SEED = 20_011  # draws the test tasks: the same for every run, agent and teacher of an environment
 
@@ -23,6 +29,14 @@ class Scores(struct.PyTreeNode):
     return_: jax.Array  # float32
     length: jax.Array  # int32
     success: jax.Array  # float32 in {0, 1}
+
+
+class _Tests(struct.PyTreeNode):
+    """What is asked of every learner: K tasks with the keys of their episodes."""
+
+    task: Any
+    key_begin: jax.Array  # (K,)
+    key_step: jax.Array  # (K,)
 
 
 class _Lanes(struct.PyTreeNode):
@@ -49,7 +63,7 @@ def draw_test_tasks(env: TaskEnv, count: int, kind: Literal["space", "default"])
     return jax.vmap(env.task_space.sample)(jax.random.split(jax.random.key(TEST_SEED), count))
 
 
-def evaluate(env: TaskEnv, act: Any, states: Any, tasks: Any, key: jax.Array) -> Scores:
+def evaluate(env: TaskEnv, act: Any, states: Any, tasks: Any, key: jax.Array, layout: Layout | None = None) -> Scores:
     """Runs every learner on every task until all episodes have ended. Pure; wrap it with `compile_for`.
 
     Args:
@@ -57,17 +71,43 @@ def evaluate(env: TaskEnv, act: Any, states: Any, tasks: Any, key: jax.Array) ->
       states: agent states with leading axis S.
       tasks: leading axis K.
       key: consumed; all learners meet the same starts.
+      layout: devices to divide the work among; the scores do not depend on it.
     """
-    count = jax.tree.leaves(tasks)[0].shape[0]
-    seeds = jax.tree.leaves(states)[0].shape[0]
+    count, seeds = _rows(tasks), _rows(states)
     key_begin, key_step, key_act = jax.random.split(key, 3)
-    starts = jax.vmap(lambda k, task: begin(env, k, task))(jax.random.split(key_begin, count), tasks)
+    tests = _Tests(tasks, jax.random.split(key_begin, count), jax.random.split(key_step, count))
+    run, keys_act = functools.partial(_run_lanes, env, act), jax.random.split(key_act, seeds)
+    if layout is None or layout.shared is None:
+        return run(states, keys_act, tests)
+    if layout.shared == "lanes":  # devices take equally many tests: some are run twice, the surplus is dropped
+        padded = np.arange(count + -count % len(layout.devices)) % count
+        tests = jax.tree.map(lambda x: x[padded], tests)
+    scores = _divide(run, layout)(states, keys_act, tests)
+    return jax.tree.map(lambda x: x[:, :count], scores)
+
+
+def _divide(run: Callable[..., Scores], layout: Layout) -> Callable[..., Scores]:
+    """`run` with its learners or its tests divided among the devices, as the layout has it."""
+    mine, all_ = PartitionSpec(AXIS), PartitionSpec()
+    by_seeds = layout.shared == "seeds"
+    return jax.shard_map(
+        run,
+        mesh=layout.mesh,
+        in_specs=(mine, mine, all_) if by_seeds else (all_, all_, mine),
+        out_specs=mine if by_seeds else PartitionSpec(None, AXIS),
+        check_vma=False,
+    )
+
+
+def _run_lanes(env: TaskEnv, act: Any, states: Any, keys_act: jax.Array, tests: _Tests) -> Scores:
+    count, seeds = _rows(tests), _rows(states)
+    starts = jax.vmap(lambda k, task: begin(env, k, task))(tests.key_begin, tests.task)
     tile = lambda tree: jax.tree.map(lambda x: jnp.tile(x, (seeds,) + (1,) * (x.ndim - 1)), tree)  # noqa: E731
     lanes = _Lanes(
         episode=tile(starts.episode),
         obs=tile(starts.obs),
-        key=tile(jax.random.split(key_step, count)),
-        key_act=jax.random.split(key_act, seeds),
+        key=tile(tests.key_step),
+        key_act=keys_act,
         running=jnp.ones(seeds * count, bool),
         success=jnp.zeros(seeds * count, bool),
         return_=jnp.zeros(seeds * count, jnp.float32),
@@ -81,6 +121,10 @@ def evaluate(env: TaskEnv, act: Any, states: Any, tasks: Any, key: jax.Array) ->
     done = jax.lax.while_loop(lambda now: jnp.any(now.running), forward, lanes)
     split = lambda x: x.reshape(seeds, count)  # noqa: E731
     return Scores(split(done.return_), split(done.length), split(done.success).astype(jnp.float32))
+
+
+def _rows(tree: Any) -> int:
+    return jax.tree.leaves(tree)[0].shape[0]
 
 
 def summarize_scores(scores: Scores) -> list[dict[str, float]]:

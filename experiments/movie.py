@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import uuid
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def _write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
     import imageio.v2 as imageio
 
     writer: Any = imageio.get_writer(path, fps=fps, codec="libx264", macro_block_size=1, quality=8)
-    with writer:
+    with warnings.catch_warnings(), writer:
+        # JAX warns of every fork; this one becomes ffmpeg at once.
+        warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
         for frame in frames:
             writer.append_data(np.pad(frame, [(0, n % 2) for n in frame.shape[:2]] + [(0, 0)], mode="edge"))
 

@@ -1,20 +1,18 @@
-"""Spreading training over seeds and devices: one compiled chunk, whatever the layout.
+"""Spreading learners over devices; `program.py` compiles what runs there.
 
 Seeds are a leading `vmap` axis. Devices take whole seeds where they can, because seeds never talk to each other;
 otherwise they share the lanes of every seed and average gradients.
 
-Letters: S seeds, n iterations of a chunk.
+Letters: S seeds.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-
-from ..envs.compilation import compile_for
 
 AXIS = "devices"
 
@@ -61,26 +59,24 @@ def laid_out(agent: Any, layout: Layout) -> Any:
     return dataclasses.replace(agent, config=dataclasses.replace(agent.config, axis_name=axis_name))
 
 
-def initialize(agent: Any, layout: Layout, seeds: Sequence[int]) -> Any:
-    """Fresh learners, one per seed, placed on their devices.
-
-    Raises:
-      ValueError: the number of seeds is not the layout's.
-    """
-    if len(seeds) != layout.num_seeds:
-        raise ValueError(f"seeds={list(seeds)}; expected {layout.num_seeds} of them")
-    keys = jax.numpy.stack([jax.random.key(seed) for seed in seeds])
-    single = laid_out(agent, dataclasses.replace(layout, shared=None))
-    init = single.init if layout.num_seeds == 1 else jax.vmap(single.init)
-    state = compile_for(agent.env, init)(keys[0] if layout.num_seeds == 1 else keys)
-    return place(agent, layout, state)
-
-
 def place(agent: Any, layout: Layout, state: Any) -> Any:
     """Puts a state (fresh or restored) onto the layout's devices."""
-    specs = partition(agent, layout, state)
+    return jax.device_put(state, shardings(agent, layout, state))
+
+
+def placed_shapes(agent: Any, layout: Layout, shapes: Any) -> Any:
+    """The shapes and dtypes of a state, as they are once it has been placed: what programs are compiled for."""
+    return jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        shapes,
+        shardings(agent, layout, shapes),
+    )
+
+
+def shardings(agent: Any, layout: Layout, state: Any) -> Any:
+    """Where each leaf of `state` lives: a tree of NamedSharding."""
     mesh = layout.mesh
-    return jax.tree.map(lambda x, spec: jax.device_put(x, NamedSharding(mesh, spec)), state, specs)
+    return jax.tree.map(lambda _, spec: NamedSharding(mesh, spec), state, partition(agent, layout, state))
 
 
 def partition(agent: Any, layout: Layout, state: Any) -> Any:
@@ -91,21 +87,3 @@ def partition(agent: Any, layout: Layout, state: Any) -> Any:
         return jax.tree.map(lambda _: PartitionSpec(), state)
     lanes = PartitionSpec(AXIS) if layout.num_seeds == 1 else PartitionSpec(None, AXIS)
     return jax.tree.map(lambda is_lane: lanes if is_lane else PartitionSpec(), agent.lane_axes(state))
-
-
-def compile_chunk(agent: Any, layout: Layout, state: Any, length: int) -> Callable[[Any], tuple[Any, Any]]:
-    """`length` iterations as one program: state -> (state, metrics with leading axes (n,) or (S, n)).
-
-    The given state's buffers are donated: use the returned one.
-    """
-    agent = laid_out(agent, layout)
-
-    def iterate(state: Any) -> tuple[Any, Any]:
-        return jax.lax.scan(lambda carry, _: agent.train_step(carry), state, None, length=length)
-
-    chunk = iterate if layout.num_seeds == 1 else jax.vmap(iterate)
-    if layout.shared is not None:
-        specs = partition(agent, layout, state)
-        metrics = PartitionSpec(AXIS) if layout.shared == "seeds" else PartitionSpec()
-        chunk = jax.shard_map(chunk, mesh=layout.mesh, in_specs=(specs,), out_specs=(specs, metrics), check_vma=False)
-    return compile_for(agent.env, chunk, donate_argnums=0)

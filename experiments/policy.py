@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from . import assemble
 from .checkpoint import CheckpointStore, Loaded, load
 from .errors import InputFileError, UsageError, problem
@@ -28,6 +30,10 @@ class Policy:
     path: Path
     program: Program
     warnings: tuple[str, ...]
+
+    def learner(self, index: int = 0) -> Any:
+        """The state of one learner, without seed axis."""
+        return self.state if self.setup.run.num_seeds == 1 else jax.tree.map(lambda x: x[index], self.state)
 
 
 def load_policy(run_dir: Path, which: str = "latest") -> Policy:

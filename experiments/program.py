@@ -23,7 +23,7 @@ from jax.sharding import PartitionSpec
 
 from ..envs.compilation import compile_for
 from .evaluation import Scores, draw_test_tasks, evaluate
-from .parallel import AXIS, Layout, choose_layout, laid_out, partition, place
+from .parallel import AXIS, Layout, choose_layout, laid_out, partition, place, placed_shapes
 
 EVAL = 5  # what evaluation folds into the run's key, so that it draws apart from training
 LEARNER_FIELDS = ("params", "target_params", "opt_state")  # what nan_policy="skip" keeps from before the update
@@ -48,6 +48,7 @@ class Program:
       chunk_length: most iterations in one call of `advance`.
       skip_bad_updates: keep a learner's parameters from before an update that is not finite.
       busy: context around each compilation, given what is being compiled.
+      num_devices: most devices to spread over; None for all local ones.
 
     Attributes:
       layout: how the state is spread over devices.
@@ -61,12 +62,13 @@ class Program:
         chunk_length: int,
         skip_bad_updates: bool = False,
         busy: Callable[[str], AbstractContextManager[Any]] = nullcontext,
+        num_devices: int | None = None,
     ):
         self.agent, self.num_seeds, self.chunk_length = agent, num_seeds, chunk_length
         self._skip, self._busy = skip_bad_updates, busy
         self.compiled: dict[str, Any] = {}
         self._ahead: dict[str, Future[Any]] = {}
-        self.layout = _layout(agent, num_seeds)
+        self.layout = _layout(agent, num_seeds, num_devices)
         spread = agent if self.layout.shared is None else laid_out(agent, self.layout)
         # Tracing can take seconds; an inner jit keeps the trace for all who ask.
         self._step, self._start = jax.jit(spread.train_step), jax.jit(agent.init)
@@ -91,9 +93,9 @@ class Program:
         return self._call("train_step", self._advance, arguments, donate_argnums=0)
 
     def evaluate(self, state: Any, tasks: Any, seed: int) -> Scores:
-        """Scores (S, K) on test tasks."""
+        """Scores (S, K) on test tasks; K must stay the same from call to call."""
         key = jax.random.fold_in(jax.random.key(seed), EVAL)
-        return self._call("evaluation", self._evaluate, (state, tasks, key))
+        return self._call("evaluation", self._evaluate, (self.place(state), tasks, key))
 
     def draw_test_tasks(self, count: int, kind: Any) -> Any:
         return draw_test_tasks(self.agent.env, count, kind)
@@ -135,9 +137,11 @@ class Program:
 
         XLA keeps about one core busy with one program, and this thread is about to compile `init`.
         """
-        if self.layout.shared is not None or self._ahead:
+        if self._ahead:
             return
         state, pool = self.template(), ThreadPoolExecutor(2)
+        if self.layout.shared is not None:
+            state = placed_shapes(self.agent, self.layout, state)
         arguments = (state, np.int32(0))
         self._ahead["train_step"] = pool.submit(self._compile, "train_step", self._advance, arguments, donate_argnums=0)
         if tasks is not None:
@@ -190,7 +194,7 @@ class Program:
         return state, Chunk(metrics, episodes, finite)
 
     def _evaluate(self, state: Any, tasks: Any, key: jax.Array) -> Scores:
-        return evaluate(self.agent.env, self.agent.act, self._with_seed_axis(state), tasks, key)
+        return evaluate(self.agent.env, self.agent.act, self._with_seed_axis(state), tasks, key, self.layout)
 
     def _snapshot(self, state: Any) -> dict[str, jax.Array]:
         return jax.vmap(self.agent.curriculum)(self._with_seed_axis(state))
@@ -199,11 +203,14 @@ class Program:
         return state if self.num_seeds > 1 else jax.tree.map(lambda x: x[None], state)
 
 
-def _layout(agent: Any, num_seeds: int) -> Layout:
-    """All local devices for an agent that can be spread, else one."""
+def _layout(agent: Any, num_seeds: int, num_devices: int | None) -> Layout:
+    """As many local devices as allowed for an agent that can be spread, else one."""
+    if num_devices is not None and num_devices < 1:
+        raise ValueError(f"num_devices={num_devices}; expected at least 1")
+    devices = jax.local_devices()[:num_devices]
     if hasattr(agent, "lane_axes"):
-        return choose_layout(num_seeds, agent.config.num_envs)
-    return Layout(num_seeds, tuple(jax.local_devices()[:1]), None)
+        return choose_layout(num_seeds, agent.config.num_envs, devices)
+    return Layout(num_seeds, tuple(devices[:1]), None)
 
 
 def seed_keys(seed: int, count: int) -> jax.Array:

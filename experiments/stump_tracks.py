@@ -129,7 +129,6 @@ def _train(config: Config, teacher: str, run_dir: Path) -> Path:
 
 def _films(config: Config, run_dir: Path, out: Path) -> list[tuple[str, Path]]:
     """The walker on three tracks, and the curriculum as it went."""
-    import jax
     import jax.numpy as jnp
 
     from .curriculum_plots import curriculum_movie
@@ -138,8 +137,7 @@ def _films(config: Config, run_dir: Path, out: Path) -> list[tuple[str, Path]]:
     from .policy import load_policy
 
     policy = load_policy(run_dir, "final")
-    learner = policy.state if config.num_seeds == 1 else jax.tree.map(lambda x: x[0], policy.state)
-    frames, returns = film(policy.agent, learner, jnp.array(FILM_TASKS), config.seed, max_steps=600, every=4)
+    frames, returns = film(policy.agent, policy.learner(), jnp.array(FILM_TASKS), config.seed, max_steps=600, every=4)
     walker = write_movie(out / "walker.gif", half_size(frames), fps=12.5)
     shown = "; ".join(
         f"height {h:g}, spacing {s:g} m: return {r:.0f}" for (h, s), r in zip(FILM_TASKS, returns, strict=True)

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {"envs": 0, "curricula": 1, "agents": 1, "experiments": 2}
-CONTRACTS = {"contract", "tasks", "stepping", "compilation", "errors", "linear_algebra"}  # what other floors may know of envs
+# What other floors may know of envs.
+CONTRACTS = {"contract", "tasks", "stepping", "compilation", "errors", "linear_algebra"}
 SOURCES = sorted(p for floor in FLOORS for p in (ROOT / floor).rglob("*.py"))
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from palaestra import curricula
 from palaestra.curricula import TEACHERS, Teacher, make_teacher
 from palaestra.envs.tasks import Outcome, Parameter, TaskSpace
 
@@ -111,7 +112,7 @@ def test_class_fulfils_the_protocol_and_is_hashable(name):
     assert isinstance(small(name), Teacher)
     assert small(name) == small(name) and hash(small(name)) == hash(small(name))
     assert dataclasses.is_dataclass(small(name))
-    assert TEACHERS[name][1]
+    assert TEACHERS[name].summary
 
 
 @every_teacher
@@ -286,6 +287,14 @@ def test_density_is_not_negative_and_jittable(name):
     grid = jnp.asarray(MIXED.grid(3))
     density = jax.jit(teacher.distribution)(taught(teacher, MIXED), grid)
     assert density.shape == grid.shape[:1] and (np.asarray(density) >= 0).all()
+
+
+def test_the_package_offers_what_it_lists_and_nothing_else():
+    assert all(getattr(curricula, name) for name in curricula.__all__)
+    assert set(curricula.__all__) <= set(dir(curricula))
+    assert {TEACHERS[name].load() for name in TEACHERS} == {curricula.Random, curricula.Fixed, curricula.ALPGMM}
+    with pytest.raises(AttributeError, match=r"'palaestra.curricula' has no attribute 'Randm'"):
+        curricula.Randm  # noqa: B018
 
 
 def test_unknown_teacher_names_the_known_ones():

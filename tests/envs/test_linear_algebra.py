@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from palaestra.envs import linear_algebra
 
 MANY_AT_ONCE = """

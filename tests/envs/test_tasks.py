@@ -52,6 +52,17 @@ def test_clip_moves_to_the_nearest_task():
     np.testing.assert_allclose(SPACE.clip(jnp.array([0.0, 99.0, 7.0, 2.6])), [1.0, 10.0, 3.0, 3.0])
 
 
+@pytest.mark.parametrize("leading", [(), (5,), (2, 3)], ids=str)
+def test_tasks_may_have_any_leading_axes(leading, key):
+    unit = jax.random.uniform(key, (*leading, SPACE.unit_dim), minval=-0.5, maxval=1.5)
+    far = 9.0 * jax.random.normal(key, (*leading, SPACE.dim))
+    for function, argument in ((SPACE.clip, far), (SPACE.to_unit, SPACE.clip(far)), (SPACE.from_unit, unit)):
+        found = function(argument)
+        rows = [function(row) for row in argument.reshape(-1, argument.shape[-1])]
+        assert found.shape[:-1] == leading
+        np.testing.assert_allclose(found.reshape(len(rows), -1), jnp.stack(rows), rtol=1e-5)
+
+
 def test_a_grid_has_cell_centres_with_the_last_parameter_fastest():
     grid = SPACE.grid(2)
     assert grid.shape == (8, 4)

@@ -234,12 +234,26 @@ def test_a_damaged_checkpoint_is_an_input_error_that_names_the_file(palaestra, r
     assert "state.json" in err
 
 
-def test_a_film_is_recorded(palaestra_json, run_dir):
-    code, found = palaestra_json("record", run_dir, "--out", run_dir / "videos" / "a.gif", "--max-steps", "4")
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_film_is_recorded(palaestra_json, run_dir, suffix):
+    path = run_dir / "videos" / f"a{suffix}"
+    code, found = palaestra_json("record", run_dir, "--out", path, "--max-steps", "4")
     assert code == 0
-    assert (run_dir / "videos" / "a.gif").stat().st_size > 100
+    assert path.stat().st_size > 100
     assert found["result"]["frames"] == 4
+    assert found["warnings"] == []
     assert not list((run_dir / "videos").glob(".tmp*"))
+
+
+def test_a_film_of_another_kind_or_without_its_writer_is_refused(palaestra, run_dir, monkeypatch):
+    code, _, err = palaestra("record", run_dir, "--out", run_dir / "a.avi")
+    assert code == 2
+    assert "a name that ends with .mp4 or .gif" in err
+    monkeypatch.setitem(sys.modules, "imageio.v2", None)
+    code, _, err = palaestra("record", run_dir, "--out", run_dir / "b.mp4", "--max-steps", "1")
+    assert code == 3
+    assert ".mp4 needs imageio.v2. Use --out FILE.gif." in err
+    assert not [*run_dir.glob("*.mp4"), *run_dir.glob(".tmp*")]
 
 
 def test_our_environments_pass_their_check(palaestra_json):

@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from fake_agent import FakeAgent
 from palaestra.envs.registration import make_functional
 from palaestra.envs.stepping import begin, step
 from palaestra.experiments.evaluation import draw_test_tasks, evaluate, summarize_scores
+from palaestra.experiments.parallel import Layout
 
 
 def test_scores_equal_a_python_loop_over_seeds_and_tasks(env):
@@ -31,6 +33,40 @@ def test_scores_equal_a_python_loop_over_seeds_and_tasks(env):
                 obs, ended = timestep.obs, bool(timestep.ended)
             assert scores.length[seed, task] == episode.steps
             np.testing.assert_allclose(scores.return_[seed, task], episode.return_, rtol=1e-5)
+
+
+LAYOUTS = [(4, 5, 4, "seeds"), (1, 5, 8, "lanes"), (3, 8, 4, "lanes"), (2, 2, 8, "lanes"), (1, 1, 1, None)]
+
+
+@pytest.mark.parametrize(("seeds", "count", "devices", "shared"), LAYOUTS)
+def test_scores_do_not_depend_on_the_devices(env, seeds, count, devices, shared):
+    agent = FakeAgent(env)
+    states = jax.vmap(agent.init)(jax.random.split(jax.random.key(1), seeds))
+    tasks, key = draw_test_tasks(env, count, "space"), jax.random.key(4)
+    layout = Layout(seeds, tuple(jax.devices()[:devices]), shared)
+    found = jax.jit(lambda s: evaluate(env, agent.act, s, tasks, key, layout))(states)
+    expected = jax.jit(lambda s: evaluate(env, agent.act, s, tasks, key))(states)
+    assert found.return_.shape == (seeds, count)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), found, expected)
+
+
+@pytest.mark.parametrize("shared", [None, "lanes"])
+def test_every_device_stops_with_its_last_episode(shared):
+    """Two devices have the tests 0, 1 and 2, 3; each takes as many steps as the longest of its own."""
+    env = make_functional("palaestra/CartPole-v0", horizon=1_000_000)
+    agent, steps = FakeAgent(env), []
+
+    def act(key, state, obs, deterministic):
+        jax.debug.callback(lambda _: steps.append(1), obs[0, 0])
+        return agent.act(key, state, obs, deterministic)
+
+    states = jax.tree.map(lambda x: x[None], agent.init(jax.random.key(1)))
+    layout = Layout(1, tuple(jax.devices()[: 2 if shared else 1]), shared)
+    tasks = draw_test_tasks(env, 4, "space")
+    scores = jax.jit(lambda s: evaluate(env, act, s, tasks, jax.random.key(0), layout))(states)
+    jax.effects_barrier()
+    lengths = np.asarray(scores.length[0]).reshape(-1, 2 if shared else 4)
+    assert len(steps) == lengths.max(-1).sum() < 10_000
 
 
 def test_test_tasks_are_fixed_and_spread_over_every_dimension():

@@ -1,6 +1,7 @@
 """The training loop: what it writes, that it resumes to the same bits, and what it does when numbers go bad."""
 
 import json
+import time
 
 import fake_agent
 import jax
@@ -255,8 +256,15 @@ def test_a_tracker_that_fails_never_stops_training(make_agent, tmp_path, monkeyp
     assert sum("tracker down" in text for text in result.warnings) == 1
 
 
+class Slow(Callback):
+    """Makes ten chunks last two seconds, so that there is time left to tell."""
+
+    def on_chunk_end(self, rows, state):
+        time.sleep(0.2)
+
+
 def test_plain_progress_is_a_few_lines_with_speed_and_time_left(make_agent, tmp_path, capsys):
-    train(make_agent(), SHORT, tmp_path / "run", progress=Plain(seconds=0.05))
+    train(make_agent(), SHORT, tmp_path / "run", progress=Plain(seconds=0.05), callbacks=[Slow()])
     lines = capsys.readouterr().err.splitlines()
     assert any("compiling train_step" in line for line in lines)
     assert any("steps/s" in line and "ETA" in line and "return" in line for line in lines)

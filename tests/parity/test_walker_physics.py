@@ -92,7 +92,9 @@ def test_masses_and_shapes_equal_box2d():
     np.testing.assert_allclose(shape.center, center, atol=1e-7)
     outlines = [np.array(b.fixtures[0].shape.vertices, np.float32) for b in bodies]
     np.testing.assert_array_equal(hull_outline(BIPED), outlines[0])
-    np.testing.assert_array_equal(face_normals(hull_outline(BIPED)), np.array(env.hull.fixtures[0].shape.normals, np.float32))
+    np.testing.assert_array_equal(
+        face_normals(hull_outline(BIPED)), np.array(env.hull.fixtures[0].shape.normals, np.float32)
+    )
     for leg, outline in enumerate(outlines[1:]):
         np.testing.assert_array_equal(box(shape.leg_half[leg]), outline)
 
