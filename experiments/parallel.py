@@ -61,7 +61,15 @@ def laid_out(agent: Any, layout: Layout) -> Any:
 
 def place(agent: Any, layout: Layout, state: Any) -> Any:
     """Puts a state (fresh or restored) onto the layout's devices."""
-    return jax.device_put(state, shardings(agent, layout, state))
+    return jax.tree.map(_put, state, shardings(agent, layout, state))
+
+
+def _put(x: Any, sharding: NamedSharding) -> jax.Array:
+    """By way of the host: moving shards from device to device compiles a program for every shape."""
+    if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        data = _put(jax.random.key_data(x), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+    return jax.device_put(np.asarray(x), sharding)
 
 
 def placed_shapes(agent: Any, layout: Layout, shapes: Any) -> Any:

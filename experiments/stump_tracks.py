@@ -53,13 +53,13 @@ class Config:
 class QuickConfig(Config):
     """The study in under five minutes on two CPU cores."""
 
-    total_timesteps: int = 1_000_000
+    total_timesteps: int = 1_500_000
     num_seeds: int = 2
     num_envs: int = 256
-    rollout_length: int = 128
+    rollout_length: int = 32
     num_minibatches: int = 16
-    eval_episodes: int = 100
-    num_evals: int = 4
+    epochs: int = 5
+    num_evals: int = 3
     out: str = "runs/stump_tracks_quick"
     overwrite: bool = True
 
