@@ -52,7 +52,7 @@ ENVIRONMENTS: tuple[Entry, ...] = (
     Entry(
         "palaestra/BipedalWalkerHardcore-v0",
         ".walker.env:BipedalWalker",
-        (("hardcore", True),),
+        (("hardcore", True), ("horizon", 2000)),
         summary="BipedalWalkerHardcore-v3 in JAX: stumps, stairs and pits.",
         reward_threshold=300.0,
     ),

@@ -42,9 +42,11 @@ class Walker(TaskEnv):
     Attributes:
       solver: "exact" repeats Box2D's discrete solver iteration for iteration; "fast" does a ninth of the work, is
         stable, and is not the same physics.
+      horizon: steps until truncation.
     """
 
     solver: str = "exact"
+    horizon: int = 1600
 
     plan: ClassVar[BodyPlan] = BIPED
     action_space = spaces.Box(-1.0, 1.0, (BIPED.num_joints,), np.float32)
@@ -191,8 +193,8 @@ class BipedalWalker(Walker):
     """Walk to the end of an uneven track on two legs.
 
     Description:
-      Gymnasium's BipedalWalker-v3 (with `hardcore=True` BipedalWalkerHardcore-v3): a hull on two legs of two
-      segments, four motors, ten lidar rays. The task scales body and physics; the default task is the original. The
+      Gymnasium's BipedalWalker-v3 (with `hardcore=True, horizon=2000` BipedalWalkerHardcore-v3): a hull on two legs of
+      two segments, four motors, ten lidar rays. The task scales body and physics; the default task is the original. The
       default solver repeats Box2D's discrete solver operation by operation; `solver="fast"` is for training at scale.
 
     Action space: `Box(-1, 1, (4,), float32)`
@@ -227,7 +229,7 @@ class BipedalWalker(Walker):
     Start: at rest in the air over the start pad, after one step without torque under a random push of up to 5 N.
 
     End: terminated when the hull touches anything, moves left of the track, or passes the finish line (88.7 m);
-      truncated after 1600 steps (2000 with `hardcore=True`).
+      truncated after `horizon` steps (1600; 2000 for BipedalWalkerHardcore).
 
     Example:
       ```python
@@ -257,11 +259,6 @@ class BipedalWalker(Walker):
     )
 
     @property
-    def horizon(self) -> int:  # type: ignore[override]  # follows from `hardcore`
-        """Steps until truncation, Gymnasium's limits."""
-        return 2000 if self.hardcore else 1600
-
-    @property
     def track(self) -> Track:
         return HardcoreTrack() if self.hardcore else FlatTrack()
 
@@ -287,7 +284,7 @@ class StumpTracks(Walker):
     Start: as BipedalWalker.
 
     End: terminated when the hull touches anything, moves left of the track, or passes the finish line (88.7 m);
-      truncated after 2000 steps.
+      truncated after `horizon` steps (2000).
 
     Example:
       ```python
@@ -304,6 +301,8 @@ class StumpTracks(Walker):
       and the ground reaches past the finish line for every spacing.
     """
 
+    horizon: int = 2000
+
     success_return: ClassVar[float] = 230.0
     task_space = TaskSpace(
         (
@@ -311,7 +310,6 @@ class StumpTracks(Walker):
             Parameter("obstacle_spacing", 0.0, 6.0, 3.0, "m", doc="Distance between stumps."),
         )
     )
-    horizon = 2000
 
     @property
     def track(self) -> Track:

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import functools
 import pickle
 import warnings
 
@@ -26,21 +25,7 @@ HORIZON = 4
 @pytest.fixture
 def short(functional):
     """The environment with episodes so short that a few steps see them end."""
-    if has_horizon(functional):
-        return dataclasses.replace(functional, horizon=HORIZON)
-    return shortened(type(functional))(**{f.name: getattr(functional, f.name) for f in dataclasses.fields(functional)})
-
-
-def has_horizon(functional):
-    return "horizon" in {field.name for field in dataclasses.fields(functional)}
-
-
-@functools.cache
-def shortened(family):
-    """A family whose horizon is not an argument, as a class that can be pickled."""
-    name = f"Short{family.__name__}"
-    globals()[name] = type(name, (family,), {"horizon": HORIZON, "__module__": __name__})
-    return globals()[name]
+    return dataclasses.replace(functional, horizon=HORIZON)
 
 
 def actions_of(space, count, seed=0):
@@ -69,8 +54,7 @@ def assert_same(a, b, exact=True):
 
 
 def test_check_env_passes_without_a_warning(env_id, env_kwargs, functional):
-    horizon = {"horizon": HORIZON} if has_horizon(functional) else {}  # a program that other tests need, too
-    env = gymnasium.make(env_id, **env_kwargs, **horizon)
+    env = gymnasium.make(env_id, **env_kwargs, horizon=HORIZON)  # a program that other tests need, too
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(env.unwrapped)
@@ -88,8 +72,6 @@ def test_same_seed_same_bits_and_a_later_reset_continues_the_stream(short):
 
 def test_the_horizon_truncates_once_and_the_spec_tells_it(env_id, env_kwargs, functional):
     assert gymnasium.make(env_id, **env_kwargs).spec.max_episode_steps == functional.horizon
-    if not has_horizon(functional):
-        pytest.skip("the horizon of this family is not an argument")
     env = gymnasium.make(env_id, **env_kwargs, horizon=HORIZON)
     assert env.spec.max_episode_steps == env.unwrapped.spec.max_episode_steps == HORIZON
     for made in (env, gymnasium.make(env.spec)):
