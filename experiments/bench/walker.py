@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from ...envs.compilation import compile_for
 from ...envs.registration import make_functional
@@ -22,6 +23,7 @@ from ...envs.stepping import Lane, advance, prepare
 PEER = "BipedalWalker-v3"
 OURS = "palaestra/BipedalWalker-v0"
 CASES = tuple((solver, batch) for solver in ("exact", "fast") for batch in (64, 1024, 4096))
+AXIS = "devices"
 SCAN = 16  # steps per call of ours
 ROUNDS = 5
 
@@ -61,25 +63,34 @@ def _ours(solver: str, batch: int, seconds: float) -> tuple[float, float]:
     env = make_functional(OURS, solver=solver)
     task = jnp.broadcast_to(jnp.asarray(env.task_space.default), (batch, env.task_space.dim))
     keys = jax.random.split(jax.random.key(0), batch)
-    make = compile_for(env, functools.partial(prepare, env))
-    lanes, starts = make(keys, task), make(keys, task)
+    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    lane, whole = PartitionSpec(AXIS), PartitionSpec()
 
-    def roll(lanes: Lane, key: jax.Array) -> tuple[Lane, jax.Array]:
+    def roll(lanes: Lane, keys: jax.Array, starts: Lane, key: jax.Array) -> tuple[Lane, jax.Array]:
+        key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
+
         def one(lanes: Lane, key: jax.Array) -> tuple[Lane, jax.Array]:
-            actions = jax.random.uniform(key, (batch, *env.action_space.shape), minval=-1.0, maxval=1.0)
+            actions = jax.random.uniform(key, (keys.shape[0], *env.action_space.shape), minval=-1.0, maxval=1.0)
             lanes, timestep, _ = advance(env, keys, lanes, actions, starts)
             return lanes, jnp.sum(timestep.reward) + jnp.sum(timestep.obs)
 
-        return jax.lax.scan(one, lanes, jax.random.split(key, SCAN))
+        lanes, total = jax.lax.scan(one, lanes, jax.random.split(key, SCAN))
+        return lanes, total[None]
 
+    make = jax.shard_map(
+        functools.partial(prepare, env), mesh=mesh, in_specs=(lane, lane), out_specs=lane, check_vma=False
+    )
+    make = compile_for(env, make)
+    spread = jax.shard_map(roll, mesh=mesh, in_specs=(lane, lane, lane, whole), out_specs=(lane, lane), check_vma=False)
+    lanes, starts = make(keys, task), make(keys, task)
     begin = time.perf_counter()
-    compiled = compile_for(env, roll, donate_argnums=0).lower(lanes, jax.random.key(1)).compile()
+    compiled = compile_for(env, spread, donate_argnums=0).lower(lanes, keys, starts, jax.random.key(1)).compile()
     compile_seconds = time.perf_counter() - begin
     held: dict[str, Any] = {"lanes": lanes, "key": jax.random.key(2)}
 
     def work() -> int:
         held["key"], key = jax.random.split(held["key"])
-        held["lanes"], total = compiled(held["lanes"], key)
+        held["lanes"], total = compiled(held["lanes"], keys, starts, key)
         total.block_until_ready()
         return batch * SCAN
 
