@@ -19,7 +19,7 @@ import optax
 from flax import struct
 
 from ..envs.contract import TaskEnv
-from ..envs.stepping import Lane
+from ..envs.stepping import Ended, Lane
 from ..envs.tasks import TaskSource, refit_when_due
 from .networks import MLP
 from .normalization import RunningStats, init_stats, merge, normalize, rescale
@@ -159,6 +159,15 @@ class PPO:
         return self.config.num_envs * self.config.rollout_length
 
     @property
+    def stretches(self) -> int:
+        """Parts of a rollout, each with fresh tasks and starts: the fewest with which none is longer than an episode.
+
+        Without them a lane whose episodes run to the clock would repeat one start throughout a long rollout.
+        """
+        length = self.config.rollout_length
+        return next(n for n in range(1, length + 1) if length % n == 0 and length // n <= max(1, self.env.horizon))
+
+    @property
     def head(self) -> ActionHead:
         return action_head(self.env.action_space)
 
@@ -209,16 +218,25 @@ class PPO:
         config = self.config
         key_start, key_collect, key_update, key_teacher, key_rest = jax.random.split(state.key, 5)
         indices = lane_indices(state.discounted.shape[0], config.axis_name)
-        teacher, starts = prepare_starts(self.env, self.teacher, state.teacher, key_start, indices, config.num_envs)
 
         def policy(keys: jax.Array, obs: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
             distribution = self._policy(state, obs)
             action = jax.vmap(lambda d, k: d.sample(k))(distribution, keys)
             return action, distribution.log_prob(action), self.head.to_env(action)
 
-        lanes, rollout, ended = collect(
-            self.env, policy, key_collect, state.lanes, starts, indices, config.rollout_length
-        )
+        def stretch(now: tuple[Any, Lane], keys: tuple[jax.Array, jax.Array]) -> tuple[Any, tuple[Rollout, Ended]]:
+            teacher, starts = prepare_starts(self.env, self.teacher, now[0], keys[0], indices, config.num_envs)
+            length = config.rollout_length // self.stretches
+            lanes, rollout, ended = collect(self.env, policy, keys[1], now[1], starts, indices, length)
+            return (teacher, lanes), (rollout, ended)
+
+        now = (state.teacher, state.lanes)
+        if self.stretches == 1:
+            (teacher, lanes), (rollout, ended) = stretch(now, (key_start, key_collect))
+        else:
+            keys = jax.random.split(key_start, self.stretches), jax.random.split(key_collect, self.stretches)
+            (teacher, lanes), parts = jax.lax.scan(stretch, now, keys)
+            rollout, ended = jax.tree.map(lambda x: x.reshape(config.rollout_length, *x.shape[2:]), parts)
         outcome = outcomes(ended, config.axis_name)
         teacher = refit_when_due(self.teacher, self.teacher.update(teacher, outcome), key_teacher)
         state = state.replace(

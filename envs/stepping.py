@@ -176,7 +176,7 @@ def _copy_rows_vmap(axis_size: int, in_batched: list[Any], mask: jax.Array, old:
         (mask, old, new),
         tuple(in_batched),
     )
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), arrays)
+    flat = jax.tree.map(lambda x: x.reshape(axis_size * x.shape[1], *x.shape[2:]), arrays)
     copied = _copy_rows(*flat)
-    out = jax.tree.map(lambda x: x.reshape(axis_size, -1, *x.shape[1:]), copied)
+    out = jax.tree.map(lambda x: x.reshape(axis_size, x.shape[0] // axis_size, *x.shape[1:]), copied)
     return out, jax.tree.map(lambda _: True, out)

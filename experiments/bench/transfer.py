@@ -7,6 +7,9 @@ plays the newest checkpoint of a run folder, learner by learner, in Gymnasium's 
 `transfer(run_dir, episodes)`. The run may have used another walker, or the fast solver, as long as observations and
 actions are the same.
 
+Gymnasium's walker plays twice: as it is, and with Box2D's continuous collision turned off, which ours leaves out. The
+second shows whether the rest agrees, the first what the difference costs.
+
 Gymnasium plays on one core until its share of the budget is spent; Box2D comes with the extra `box2d`. Intervals are
 over episodes: they say how well this policy's mean is known, not how other seeds of the training would fare.
 
@@ -32,6 +35,7 @@ from ..statistics import estimate, mean
 
 RUN_VARIABLE = "PALAESTRA_RUN"
 PEER = "BipedalWalker-v3"
+PEERS = {PEER: True, f"{PEER} without continuous collision": False}  # name: continuous collision
 OURS = "palaestra/BipedalWalker-v0"
 EPISODES = 100  # at most, with a budget
 LEAST = 2  # with fewer there is no interval
@@ -43,7 +47,7 @@ def run(budget: float) -> list[dict[str, Any]]:
     """Rows of the run folder that the environment variable names.
 
     Args:
-      budget: seconds; three quarters go to Gymnasium's walker, ours takes what it takes.
+      budget: seconds; three quarters go to Gymnasium's walkers, ours takes what it takes.
 
     Raises:
       UsageError: no run is named.
@@ -61,8 +65,8 @@ def transfer(run_dir: Path, episodes: int = EPISODES, seconds: float = math.inf)
 
     Args:
       run_dir: a run folder.
-      episodes: N, of every learner in either walker.
-      seconds: for Gymnasium's walker; when they are spent, N becomes what every learner has played, at least 2.
+      episodes: N, of every learner in every walker.
+      seconds: for Gymnasium's walkers; when they are spent, N becomes what every learner has played, at least 2.
 
     Raises:
       InputFileError: no run, or no sound checkpoint.
@@ -76,18 +80,28 @@ def transfer(run_dir: Path, episodes: int = EPISODES, seconds: float = math.inf)
     for name in ("observation_space", "action_space"):
         found, expected = getattr(policy.agent.env, name), getattr(env, name)
         if found.shape != expected.shape:
-            raise UsageError(problem(f"run of another kind: {run_dir}", name, found, str(expected)), key=name)
+            raise UsageError(
+                problem(f"run of another kind: {run_dir}", name, found.shape, f"{expected.shape}"), key=name
+            )
     learners = [policy.learner(i) for i in range(policy.setup.run.num_seeds)]
-    played = [play_gymnasium(policy, learner, episodes, seconds / len(learners)) for learner in learners]
-    count = min(theirs.shape[1] for theirs in played)
+    share = seconds / len(learners) / len(PEERS)
+    played = {
+        (i, peer): play_gymnasium(policy, learner, episodes, share, continuous)
+        for i, learner in enumerate(learners)
+        for peer, continuous in PEERS.items()
+    }
+    count = min(theirs.shape[1] for theirs in played.values())
+    ours = play_ours(policy, env, count)
     rows = []
-    for i, (ours, theirs) in enumerate(zip(play_ours(policy, env, count), played, strict=True)):
-        rows += compare(f"seed {policy.setup.run.seed + i}, {count} episodes", ours, theirs[:, :count])
+    for (i, peer), theirs in played.items():
+        rows += compare(f"seed {policy.setup.run.seed + i}, {count} episodes", peer, ours[i], theirs[:, :count])
     return rows
 
 
-def play_gymnasium(policy: Policy, learner: Any, episodes: int, seconds: float) -> np.ndarray:
-    """(2, N) returns and lengths in Gymnasium's walker."""
+def play_gymnasium(
+    policy: Policy, learner: Any, episodes: int, seconds: float = math.inf, continuous: bool = True
+) -> np.ndarray:
+    """(2, N) returns and lengths in Gymnasium's walker, with or without continuous collision."""
     try:
         import Box2D  # noqa: F401
     except ImportError as error:
@@ -95,6 +109,7 @@ def play_gymnasium(policy: Policy, learner: Any, episodes: int, seconds: float) 
     import gymnasium
 
     env = gymnasium.make(PEER)
+    env.unwrapped.world.continuousPhysics = continuous  # type: ignore[attr-defined]
     act = jax.jit(lambda obs: policy.agent.act(jax.random.key(0), learner, obs, deterministic=True))
     played: list[tuple[float, int]] = []
     begin = time.perf_counter()
@@ -122,28 +137,28 @@ def play_ours(policy: Policy, env: Any, episodes: int) -> np.ndarray:
     return np.stack([np.asarray(scores.return_, np.float64), np.asarray(scores.length)], 1)
 
 
-def compare(label: str, ours: np.ndarray, theirs: np.ndarray) -> list[dict[str, Any]]:
+def compare(label: str, peer: str, ours: np.ndarray, theirs: np.ndarray) -> list[dict[str, Any]]:
     """Rows of one learner from (2, N) returns and lengths on either side."""
     quantities = [
         ("mean return", "", ours[0], theirs[0]),
         ("mean length", "steps", ours[1], theirs[1]),
         (f"return of {SOLVED:g}", "% of episodes", 100 * (ours[0] >= SOLVED), 100 * (theirs[0] >= SOLVED)),
     ]
-    return [_row(f"{label}, {name}", unit, own, peer) for name, unit, own, peer in quantities]
+    return [_row(f"{label}, {name}", peer, unit, own, other) for name, unit, own, other in quantities]
 
 
-def _row(case: str, unit: str, ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-    own, peer = estimate(ours, mean), estimate(theirs, mean)
+def _row(case: str, peer: str, unit: str, ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+    own, other = estimate(ours, mean), estimate(theirs, mean)
     is_comparable = unit == "steps"  # a ratio of returns, which may be negative, says nothing
     return {
         "case": case,
-        "peer": PEER,
+        "peer": peer,
         "ours": own.value,
-        "theirs": peer.value,
+        "theirs": other.value,
         "unit": unit,
-        "ratio": own.value / peer.value if is_comparable else None,
+        "ratio": own.value / other.value if is_comparable else None,
         "ours_low": own.low,
         "ours_high": own.high,
-        "theirs_low": peer.low,
-        "theirs_high": peer.high,
+        "theirs_low": other.low,
+        "theirs_high": other.high,
     }

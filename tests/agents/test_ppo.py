@@ -11,7 +11,6 @@ from palaestra.agents.ppo import PPO, Config, Hyper, policy_loss, standardize
 from palaestra.curricula import Fixed, Random
 from palaestra.envs.classic.cartpole import CartPole
 from palaestra.envs.classic.pendulum import Pendulum
-from palaestra.experiments.parallel import AXIS, Layout, choose_layout, compile_chunk, initialize
 
 SMALL = Config(hidden=(8,), num_envs=8, rollout_length=8, epochs=2, num_minibatches=2)
 
@@ -98,44 +97,6 @@ def test_every_switch_changes_the_update(change, key):
         )(key)
 
     assert leaves_differ(train(SMALL), train(dataclasses.replace(SMALL, **change)))
-
-
-def test_one_and_eight_devices_agree():
-    if len(jax.devices()) < 8:
-        pytest.skip("needs 8 devices")
-    agent = PPO(Pendulum(), Random(), SMALL)
-    results = []
-    for devices in (1, 8):
-        layout = choose_layout(1, SMALL.num_envs, jax.devices()[:devices])
-        state = initialize(agent, layout, [3])
-        state, metrics = compile_chunk(agent, layout, state, 3)(state)
-        results.append((jax.device_get(state.params), jax.device_get(metrics["train/value_loss"])))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), *results)
-
-
-def test_seeds_on_devices_equal_seeds_alone():
-    if len(jax.devices()) < 2:
-        pytest.skip("needs 2 devices")
-    agent = PPO(Pendulum(), Random(), SMALL)
-    together = Layout(2, tuple(jax.devices()[:2]), "seeds")
-    state = initialize(agent, together, [3, 4])
-    state, _ = compile_chunk(agent, together, state, 2)(state)
-    for row, seed in enumerate([3, 4]):
-        alone = Layout(1, tuple(jax.devices()[:1]), None)
-        single = initialize(agent, alone, [seed])
-        single, _ = compile_chunk(agent, alone, single, 2)(single)
-        both = zip(jax.tree.leaves(state.params), jax.tree.leaves(single.params), strict=True)
-        for a, b in both:
-            np.testing.assert_allclose(a[row], b, rtol=1e-5, atol=1e-5)
-
-
-def test_layout_prefers_whole_seeds_and_never_leaves_lanes_uneven():
-    devices = list("abcdefgh")
-    assert choose_layout(16, 10, devices).shared == "seeds"
-    assert choose_layout(1, 64, devices) == Layout(1, tuple(devices), "lanes")
-    assert choose_layout(3, 6, devices[:4]) == Layout(3, tuple("abc"), "seeds")
-    assert choose_layout(1, 7, devices[:2]).shared is None
-    assert AXIS == "devices"
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,15 @@ def test_copying_rows_equals_selecting_them_under_vmap(env):
     assert_equal(jax.vmap(stepping.replace_rows, (0, 0, None))(masks, old, shared), expected)
 
 
+def test_empty_leaves_pass_through_under_vmap():
+    """A track without obstacles has arrays of no rows."""
+    old, new = ({"empty": jnp.zeros((2, 3, 0, 4)), "x": jnp.full((2, 3), x)} for x in (0.0, 1.0))
+    mask = jnp.array([[True, False, False], [False, True, True]])
+    after = jax.vmap(stepping._copy_rows)(mask, old, new)
+    assert after["empty"].shape == (2, 3, 0, 4)
+    np.testing.assert_array_equal(after["x"], mask)
+
+
 def test_a_scan_over_advance_compiles_once_and_every_episode_has_the_horizons_length(env):
     traces = []
 
