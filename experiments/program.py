@@ -90,7 +90,8 @@ class Program:
     def advance(self, state: Any, count: int) -> tuple[Any, Chunk]:
         """Trains for `count` <= n iterations. Consumes `state`: its buffers are reused."""
         arguments = (state, np.int32(count))
-        return self._call("train_step", self._advance, arguments, donate_argnums=0)
+        state, chunk = self._call("train_step", self._advance, arguments, donate_argnums=0)
+        return self.place(state), chunk  # XLA forgets how arrays without elements are spread
 
     def evaluate(self, state: Any, tasks: Any, seed: int) -> Scores:
         """Scores (S, K) on test tasks; K must stay the same from call to call."""

@@ -243,7 +243,8 @@ class BipedalWalker(Walker):
       v0: first version.
 
     Source: Gymnasium 1.4 `box2d/bipedal_walker.py`, Box2D 2.3. Differs: time-of-impact events are not simulated; on
-      steps in which Box2D has none, one step agrees to 1e-4 and usually to 1e-6.
+      steps in which Box2D has none, one step agrees to 1e-4 and usually to 1e-6. The settling step has such events:
+      here an episode begins with the feet a little in the ground and the ground flags set, there with the feet on it.
     """
 
     hardcore: bool = False

@@ -1,11 +1,14 @@
 """Compiled programs: the same numbers on any devices, and each program compiled once."""
 
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from palaestra.agents.ppo import PPO, Config
 from palaestra.curricula import Random
-from palaestra.envs.classic.pendulum import Pendulum
+from palaestra.envs.classic.pendulum import Pendulum, State
 from palaestra.experiments.parallel import AXIS, Layout, choose_layout
 from palaestra.experiments.program import Program
 
@@ -13,6 +16,23 @@ SMALL = Config(hidden=(8,), num_envs=8, rollout_length=8, epochs=2, num_minibatc
 AGENT = PPO(Pendulum(horizon=20), Random(), SMALL)
 LAYOUTS = [pytest.param(1, "lanes", id="lanes"), pytest.param(8, "seeds", id="seeds")]
 TESTS = 5  # which no number of devices divides
+
+
+class Hollow(State):
+    empty: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class HollowPendulum(Pendulum):
+    """A pendulum whose state has an array without elements, as a track without obstacles has."""
+
+    def initial(self, rng, params=None):
+        state = super().initial(rng, params)
+        return Hollow(angle=state.angle, spin=state.spin, empty=jnp.zeros((0, 4)))
+
+    def transition(self, state, action, rng, params=None):
+        after = super().transition(state, action, rng, params)
+        return state.replace(angle=after.angle, spin=after.spin)
 
 
 def agree(a, b):
@@ -46,6 +66,15 @@ def test_seeds_on_devices_equal_seeds_alone():
         _, alone, _, _ = trained(1, 1, seed)
         agree(jax.tree.map(lambda x: x[row], together), alone)  # noqa: B023
     assert not np.allclose(scores.return_[0], scores.return_[1])
+
+
+@pytest.mark.parametrize(("num_seeds", "num_devices"), [(1, 2), (2, 2)], ids=["lanes", "seeds"])
+def test_arrays_without_elements_may_be_part_of_a_state(num_seeds, num_devices):
+    program = Program(PPO(HollowPendulum(horizon=20), Random(), SMALL), num_seeds, 1, num_devices=num_devices)
+    state = program.init(0)
+    for _ in range(3):
+        state, _ = program.advance(state, 1)
+    assert np.isfinite(program.evaluate(state, program.draw_test_tasks(TESTS, "space"), 0).return_).all()
 
 
 @pytest.mark.parametrize(("num_seeds", "num_devices"), [(1, 1), (1, 2), (2, 2)], ids=["one", "lanes", "seeds"])
