@@ -17,13 +17,14 @@ import jax.numpy as jnp
 from . import solver
 from .bodies import BIPED, BodyPlan, geometry, starting_pose
 from .contacts import Touch, remember
+from .continuous import continue_step
 from .folding import batch_last
 from .nearby import nearby
-from .solver import EXACT, FAST, Drive, Solver
+from .solver import DISCRETE, EXACT, FAST, Drive, Solver
 from .touching import Touching, touching
 from .types import CONTACT_SLOTS, Geometry, Params, Physics, Scalar, Terrain
 
-__all__ = ["COMPILER_OPTIONS", "EXACT", "FAST", "Solver", "Touch", "advance", "initial_physics", "settle"]
+__all__ = ["COMPILER_OPTIONS", "DISCRETE", "EXACT", "FAST", "Solver", "Touch", "advance", "initial_physics", "settle"]
 
 # On a CPU, XLA's fusion recomputes the solver's chains in every consumer (5 times slower) and contracts them to fused
 # multiply-adds, which Box2D does not use.
@@ -68,7 +69,7 @@ def advance(
     solver: Solver = EXACT,
     shape: Geometry | None = None,
 ) -> tuple[Physics, Touch]:
-    """One step of `TIME_STEP`: collide at the present pose, set the motors, solve.
+    """One step of `TIME_STEP`: collide at the present pose, set the motors, solve, resolve impacts on the way.
 
     Args:
       physics: state before the step; its dtype is the step's.
@@ -80,7 +81,7 @@ def advance(
       shape: what `params` stand for, if it is known already.
 
     Returns:
-      The state after the step, and what touched at the pose before it.
+      The state after the step, and what touched at the pose before it or on the way.
     """
     if action.shape != (plan.num_joints,):
         raise ValueError(f"action has shape {action.shape}, this walker's joints want ({plan.num_joints},)")
@@ -90,13 +91,24 @@ def advance(
     found = touching(physics, near, terrain, shape, plan, solver.one_sided)
     found = found.replace(overflow=found.overflow | near.overflow)
     drive = _drive(action, push, params, plan, physics.position.dtype)
-    return _step(plan, solver, terrain.ground.shape[0] - 1)(physics, found, shape, drive)
+    after, touch = _step(plan, solver, terrain.ground.shape[0] - 1)(physics, found, shape, drive)
+    return continue_step(physics, after, touch, terrain, shape, plan, solver) if solver.events else (after, touch)
 
 
-def settle(physics: Physics, push: Scalar, params: Params, plan: BodyPlan, solver: Solver, shape: Geometry) -> Physics:
+def settle(
+    physics: Physics, terrain: Terrain, push: Scalar, params: Params, plan: BodyPlan, solver: Solver, shape: Geometry
+) -> tuple[Physics, Touch]:
     """`advance` without torque for a walker in the air, as it is created."""
     drive = _drive(jnp.zeros((plan.num_joints,)), push, params, plan, physics.position.dtype)
-    return _flight(plan, solver)(physics, shape, drive)
+    after, touch = _flight(plan, solver)(physics, shape, drive), untouched(plan)
+    return continue_step(physics, after, touch, terrain, shape, plan, solver) if solver.events else (after, touch)
+
+
+def untouched(plan: BodyPlan) -> Touch:
+    """What a walker in the air touches."""
+    nothing = jnp.zeros((), bool)
+    legs = jnp.zeros((plan.num_legs,), jnp.int32)
+    return Touch(hull_began=nothing, shin_event=legs, shin_touch=legs > 0, overflow=nothing)
 
 
 def _drive(action: jax.Array, push: Scalar, params: Params, plan: BodyPlan, dtype: Any) -> Drive:

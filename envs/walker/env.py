@@ -18,12 +18,12 @@ from ..contract import TaskEnv
 from ..tasks import Parameter, TaskSpace
 from . import sensing
 from .bodies import BIPED, BodyPlan, geometry, hull_outline, joint_reference
-from .dynamics import COMPILER_OPTIONS, EXACT, FAST, Solver, advance, initial_physics, settle
+from .dynamics import COMPILER_OPTIONS, DISCRETE, EXACT, FAST, Solver, advance, initial_physics, settle
 from .lidar import DIRECTIONS, lidar, reach_of
 from .terrain import FlatTrack, HardcoreTrack, StumpTrack, Track
 from .types import INITIAL_PUSH, LIDAR_COUNT, SCALE, Geometry, Params, Physics, State, Terrain
 
-SOLVERS: dict[str, Solver] = {"exact": EXACT, "fast": FAST}
+SOLVERS: dict[str, Solver] = {"exact": EXACT, "exact_no_ccd": DISCRETE, "fast": FAST}
 LEG_BOUND = (np.pi, 5.0, np.pi, 5.0)  # hip angle, hip speed, knee angle, knee speed as observed
 
 
@@ -74,19 +74,18 @@ class Walker(TaskEnv):
         key_track, key_push = jax.random.split(rng)
         terrain = self.track(key_track, params)
         push = jax.random.uniform(key_push, (), minval=-INITIAL_PUSH, maxval=INITIAL_PUSH)
-        legs = jnp.zeros((self.plan.num_legs,), bool)
         shape = geometry(params, self.plan)
         created = initial_physics(params, self.plan, shape=shape)
-        physics = settle(created, push, params, self.plan, SOLVERS[self.solver], shape)
+        physics, touch = settle(created, terrain, push, params, self.plan, SOLVERS[self.solver], shape)
         return State(
             physics=physics,
             shape=shape,
             terrain=terrain,
-            hull_touched=jnp.zeros((), bool),
-            ground_flag=legs,
-            ground_touch=legs,
+            hull_touched=touch.hull_began,
+            ground_flag=touch.update_flags(jnp.zeros((self.plan.num_legs,), bool)),
+            ground_touch=touch.shin_touch,
             lidar=self._lidar(terrain, physics, shape, params),
-            overflow=terrain.overflow,
+            overflow=terrain.overflow | touch.overflow,
         )
 
     def transition(self, state: State, action: jax.Array, rng: jax.Array, params: Params | None = None) -> State:

@@ -7,6 +7,9 @@ Letters: R rows (the hull, then each leg), B environments.
 Source: Box2D 2.3 b2ContactSolver.cpp.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -193,8 +196,12 @@ def _solve_normals(
     return jnp.where(impact.block, new1, single), new2
 
 
-def solve_position(pose: Twist, impact: Impact) -> tuple[Twist, jax.Array]:
-    """One visit: pushes the bodies out of the terrain; also (R, B) the deepest separation seen [m], at most 0."""
+def solve_position(pose: Twist, impact: Impact, share: float = BAUMGARTE) -> tuple[Twist, jax.Array]:
+    """One visit: pushes the bodies out of the terrain; also (R, B) the deepest separation seen [m], at most 0.
+
+    Args:
+      share: of a penetration that is corrected.
+    """
     deepest = jnp.zeros_like(pose[2])
     for active, local in zip((impact.first, impact.second), impact.points, strict=True):
         center, turn = (pose[0], pose[1]), rotation(pose[2])
@@ -207,12 +214,19 @@ def solve_position(pose: Twist, impact: Impact) -> tuple[Twist, jax.Array]:
         normal = where(impact.on_body, negate(face_normal), face_normal)
         arm = sub(point, center)
         deepest = jnp.where(active, jnp.minimum(deepest, gap), deepest)
-        correction = jnp.clip(BAUMGARTE * (gap + LINEAR_SLOP), -MAX_CORRECTION, 0.0)
+        correction = jnp.clip(share * (gap + LINEAR_SLOP), -MAX_CORRECTION, 0.0)
         lever = cross(arm, normal)
         amount = -correction / (impact.mass + impact.inertia * lever * lever)
         push = scale(jnp.where(active, amount, jnp.zeros_like(amount)), normal)
         pose = _apply(pose, impact, push, cross(arm, push))
     return pose, deepest
+
+
+def if_used(used: jax.Array, visit: Callable[[Any], Any], state: Any) -> Any:
+    """`visit(state)`, which changes nothing unless `used`; skipped then where a branch costs less than the work."""
+    if jax.default_backend() == "cpu":
+        return jax.lax.cond(used, visit, lambda same: same, state)
+    return visit(state)
 
 
 def _velocity_at(twist: Twist, arm: Vector) -> Vector:

@@ -4,7 +4,7 @@ Every array ends in the batch axis B. Bodies and joints are rows (one array each
 by leg while contacts are: a contact slot of all legs is one vector operation.
 
 Letters: N bodies, J joints, L legs, R = 1 + L contact rows, C contact slots, B environments.
-Source: Box2D 2.3 b2Island::Solve. Time of impact (b2World::SolveTOI) is not part of it.
+Source: Box2D 2.3 b2Island::Solve. What happens between two steps of the clock is in `continuous`.
 """
 
 import dataclasses
@@ -20,12 +20,11 @@ from . import impacts, joints
 from .bodies import BodyPlan
 from .contacts import Contacts
 from .impacts import Impact, Load, Material, Twist
-from .joints import PI, JointImpulse, Motion, Pose
+from .integration import limit_speed
+from .joints import JointImpulse, Motion, Pose
 from .lanes import in_sorted_groups
 from .types import TIME_STEP, Geometry, Physics
 
-MAX_TRANSLATION = 2.0  # [m] per step
-MAX_ROTATION = float(0.5 * PI)  # [rad] per step
 STILL_SPEED, STILL_SPIN = 0.01, joints.ANGULAR_SLOP  # [m/s], [rad/s] (2 degrees/s): slower counts as at rest
 TIME_TO_SLEEP = 0.5  # [s]
 ENOUGH_SEPARATION = -3 * joints.LINEAR_SLOP  # [m]
@@ -45,21 +44,22 @@ class Solver:
       position_iterations: at most so many, fewer once joints and contacts are within their slop.
       one_sided: ground edges push up only. Box2D's push to the side on which the body's centroid is, which without
         continuous collision lets feet pass through.
+      events: continuous collision: at most so many impacts of a body within one step are resolved; 0 for none.
     """
 
     velocity_iterations: int
     position_iterations: int
     one_sided: bool
+    events: int = 0
 
     def __post_init__(self) -> None:
-        if self.velocity_iterations < 1 or self.position_iterations < 0:
-            raise ValueError(
-                f"velocity_iterations={self.velocity_iterations} must be at least 1 and "
-                f"position_iterations={self.position_iterations} at least 0"
-            )
+        for name, least in (("velocity_iterations", 1), ("position_iterations", 0), ("events", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}; expected at least {least}")
 
 
-EXACT = Solver(velocity_iterations=180, position_iterations=60, one_sided=False)
+EXACT = Solver(velocity_iterations=180, position_iterations=60, one_sided=False, events=12)
+DISCRETE = dataclasses.replace(EXACT, events=0)
 FAST = Solver(velocity_iterations=20, position_iterations=4, one_sided=True)
 
 
@@ -183,13 +183,6 @@ def _upper(values: jax.Array) -> jax.Array:
     return jnp.concatenate([values[:1], values[1::2]])
 
 
-def _skip_idle(used: jax.Array, visit: Callable[[Any], Any], state: Any) -> Any:
-    """`visit(state)`, which changes nothing unless `used`; skipped then where a branch costs less than the work."""
-    if jax.default_backend() == "cpu":
-        return jax.lax.cond(used, visit, lambda same: same, state)
-    return visit(state)
-
-
 def _visit_bodies(rows: tuple, slots: _Slots, extra: Any, visit: Callable[..., tuple[Twist, Any]]) -> tuple[tuple, Any]:
     """Runs `visit(twist, impact, slot, extra)` over the used slots.
 
@@ -214,12 +207,12 @@ def _visit_bodies(rows: tuple, slots: _Slots, extra: Any, visit: Callable[..., t
         lower, upper, extra = run_slot(0, (lower, upper, extra))
         for slot in range(1, len(slots.impacts)):
             run = functools.partial(run_slot, slot)
-            lower, upper, extra = _skip_idle(slots.used[slot], run, (lower, upper, extra))
+            lower, upper, extra = impacts.if_used(slots.used[slot], run, (lower, upper, extra))
         return tuple(_unstack(lo, up) for lo, up in zip(lower, upper, strict=True)), extra
 
     if not slots.impacts:
         return rows, extra
-    return _skip_idle(slots.used[0], run, (rows, extra))
+    return impacts.if_used(slots.used[0], run, (rows, extra))
 
 
 def _unstack(lower: jax.Array, upper: jax.Array) -> tuple:
@@ -261,15 +254,7 @@ def _solve_velocities(
 
 def _integrate(physics: Physics, motion: Motion, time_step: jax.Array) -> tuple[Motion, Pose]:
     """Moves the bodies; velocities that would carry them too far are shortened first."""
-    x, y, spin = jnp.stack(motion.x), jnp.stack(motion.y), jnp.stack(motion.spin)
-    dx, dy = time_step * x, time_step * y
-    square = dx * dx + dy * dy
-    far = square > MAX_TRANSLATION * MAX_TRANSLATION
-    ratio = jnp.where(far, MAX_TRANSLATION / jnp.sqrt(jnp.where(far, square, 1)), 1)
-    x, y = x * ratio, y * ratio
-    turn = time_step * spin
-    fast = turn * turn > MAX_ROTATION * MAX_ROTATION
-    spin = spin * jnp.where(fast, MAX_ROTATION / jnp.where(fast, jnp.abs(turn), 1), 1)
+    (x, y), spin = limit_speed((jnp.stack(motion.x), jnp.stack(motion.y)), jnp.stack(motion.spin), time_step)
     pose = Pose(
         x=tuple(physics.position[:, 0] + time_step * x),
         y=tuple(physics.position[:, 1] + time_step * y),

@@ -1,7 +1,6 @@
 """The narrow phase: manifolds of the pairs that are near, and which of them touch.
 
-Few of the candidate pairs of a batch are near enough to matter, so they are listed first and the list is worked
-through in chunks: the cost follows the number of near pairs in the whole batch, whoever they belong to.
+Few of the candidate pairs of a batch are near enough to matter, so only those are worked on.
 
 Letters: B environments (first here), N bodies, W + U candidates per body, R rows (the hull, then each leg), C slots,
 K candidate pairs of a batch, M pairs in a chunk.
@@ -18,13 +17,13 @@ from flax import struct
 from . import manifold
 from .bodies import BodyPlan, centroid, face_normals, hull_outline
 from .folding import batch_first
+from .listed import into_slots, over_listed
 from .manifold import Body, Manifold, Shape
 from .nearby import Nearby
 from .planar import Vector, rotate, rotation, sub
 from .types import CONTACT_SLOTS, Geometry, Physics, Terrain
 
 CHUNK = 2  # pairs per environment that are worked on at once
-SMALLEST_CHUNK = 16
 
 
 class Touching(struct.PyTreeNode):
@@ -130,25 +129,10 @@ def _each_near(candidate: jax.Array, hit: Callable[[jax.Array, jax.Array], Manif
     """
     lanes, _, width = candidate.shape
     flat = candidate.reshape(-1)
-    total = flat.shape[0]
-    chunk = min(total, max(SMALLEST_CHUNK, CHUNK * lanes))
-    capacity = -(-total // chunk) * chunk
-    wanted = flat >= 0
-    place = jnp.cumsum(wanted, dtype=jnp.int32) - 1
-    listed = jnp.zeros((capacity,), jnp.int32)
-    listed = listed.at[jnp.where(wanted, place, capacity)].set(jnp.arange(total, dtype=jnp.int32), mode="drop")
-
-    def work(step: jax.Array, rows: _Rows) -> _Rows:
-        index = jax.lax.dynamic_slice_in_dim(listed, step * chunk, chunk)
-        found = _pack(hit(index // width, jnp.maximum(flat[index], 0)))
-        return jax.tree.map(
-            lambda all_, new: jax.lax.dynamic_update_slice_in_dim(all_, new, step * chunk, 0), rows, found
-        )
-
-    shapes = jax.eval_shape(lambda i: _pack(hit(i, i)), jax.ShapeDtypeStruct((chunk,), jnp.int32))
-    rows = jax.tree.map(lambda s: jnp.zeros((capacity, *s.shape[1:]), s.dtype), shapes)
-    steps = (place[-1] + chunk) // chunk
-    return place.reshape(candidate.shape), jax.lax.fori_loop(0, steps, work, rows)
+    place, rows = over_listed(
+        flat >= 0, CHUNK * lanes, lambda index: _pack(hit(index // width, jnp.maximum(flat[index], 0)))
+    )
+    return place.reshape(candidate.shape), rows
 
 
 def _pack(found: Manifold) -> _Rows:
@@ -170,14 +154,9 @@ def _compact(piece: jax.Array, place: jax.Array, rows: _Rows) -> Touching:
     """
     hits = (piece >= 0) & (rows.codes[place, 0] > 0)
     code = jnp.where(hits, 2 * piece, -1)
-    pair = _by_row(code, jnp.where(hits, code + 1, -1), -1)
-    place = _by_row(place, place, 0)
-    rank = jnp.cumsum(pair >= 0, axis=2, dtype=jnp.int32)
-    # The slot's pair is preceded by as many candidates as have a rank of at most the slot's number.
-    slots = jnp.arange(CONTACT_SLOTS, dtype=jnp.int32)
-    index = jnp.sum(rank[:, :, None, :] <= slots[None, None, :, None], axis=3, dtype=jnp.int32)
-    width = pair.shape[2]
-    filled, index = index < width, jnp.minimum(index, width - 1)
+    pair = by_row(code, jnp.where(hits, code + 1, -1), -1)
+    place = by_row(place, place, 0)
+    index, filled, overflow = into_slots(pair >= 0, CONTACT_SLOTS)
     row = jnp.take_along_axis(place, index, axis=2, mode="promise_in_bounds")
     pair = jnp.take_along_axis(pair, index, axis=2, mode="promise_in_bounds")
     empty = jnp.array([0, 0, -1, -1], jnp.int32)
@@ -185,12 +164,12 @@ def _compact(piece: jax.Array, place: jax.Array, rows: _Rows) -> Touching:
         pair=jnp.where(filled, pair, -1),
         numbers=rows.numbers[row],
         codes=jnp.where(filled[..., None], rows.codes[row], empty[None, None, None]),
-        overflow=jnp.any(rank[:, :, -1] > CONTACT_SLOTS, axis=1),
+        overflow=jnp.any(overflow, axis=1),
     )
 
 
-def _by_row(lower: jax.Array, upper: jax.Array, nothing: int) -> jax.Array:
-    """(B, R, 2 W) from bodies (B, N, W): hull and shins of `lower`, then thighs of `upper`."""
+def by_row(lower: jax.Array, upper: jax.Array, nothing: int) -> jax.Array:
+    """(B, R, 2 W, ...) from bodies (B, N, W, ...): hull and shins of `lower`, then thighs of `upper`."""
     lower, upper = lower[:, ::2], upper[:, 1::2]
     upper = jnp.concatenate([jnp.full_like(upper[:, :1], nothing), upper], axis=1)
     return jnp.concatenate([lower, upper], axis=2)

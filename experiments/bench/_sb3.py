@@ -15,7 +15,7 @@ try:
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
-    from stable_baselines3.common.vec_env import VecEnv
+    from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 except ImportError as error:
     raise missing_extra("stable-baselines3", "sb3", "palaestra bench ppo") from error
 
@@ -29,9 +29,12 @@ class Examiner(BaseCallback):
       seconds: spent on all of them.
     """
 
-    def __init__(self, case: Case, seed: int):
+    def __init__(self, case: Case, seed: int, trained_on: VecEnv):
         super().__init__()
         self.case, self.env = case, make_environments(case, EPISODES, EVALUATION_SEED + EPISODES * seed)
+        if isinstance(trained_on, VecNormalize):
+            self.env = VecNormalize(self.env, training=False, norm_reward=False)
+            self.env.obs_rms = trained_on.obs_rms
         self.steps: list[int] = []
         self.returns: list[list[float]] = []
         self.seconds = 0.0
@@ -75,6 +78,8 @@ def train(case: Case, seed: int) -> Learned:
     """One learner on one thread; its seconds leave evaluation out."""
     torch.set_num_threads(1)
     env = make_environments(case, case.num_envs, case.num_envs * seed)
+    if case.normalize:
+        env = VecNormalize(env, gamma=case.discount)
     model = PPO(
         "MlpPolicy",
         env,
@@ -88,7 +93,7 @@ def train(case: Case, seed: int) -> Learned:
         seed=seed,
         device="cpu",
     )
-    examiner = Examiner(case, seed)
+    examiner = Examiner(case, seed, env)
     begin = time.perf_counter()
     model.learn(case.total_steps, callback=examiner)
     seconds = time.perf_counter() - begin - examiner.seconds

@@ -3,7 +3,7 @@
 Both train on the same problem (Gymnasium's environment there, its counterpart with parity tests here) with the same
 hyper-parameters, those of RL Baselines3 Zoo, for the same number of steps, and are examined at the same steps with 20
 episodes of the deterministic policy. Differs from the zoo: Pendulum without state-dependent exploration, which this
-PPO does not have, and with actions scaled to [-1, 1] on either side. Neither side normalises observations or rewards.
+PPO does not have, and with actions scaled to [-1, 1] on either side.
 
 Stable-Baselines3 trains its seeds one after the other, one process and one thread each; ours trains all seeds as one
 program. Seconds are of training alone: neither evaluation nor compilation, which has its own row.
@@ -17,6 +17,7 @@ Letters: S seeds, T evaluations, K episodes of an evaluation.
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -50,6 +51,7 @@ class Case:
       anneal: learning rate and clip fall linearly to 0.
       iterations: length of training.
       evaluate_every: iterations between evaluations; the last one is at the end in any case.
+      normalize: observations by their running statistics, rewards by the spread of discounted returns.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Case:
     anneal: bool
     iterations: int
     evaluate_every: int
+    normalize: bool = False
 
     @property
     def total_steps(self) -> int:
@@ -154,6 +157,11 @@ class FallingClip(PPO):
 
 
 def run(budget: float) -> list[dict[str, Any]]:
+    """The rows of `CASES`, see `measure`."""
+    return measure(CASES, budget)
+
+
+def measure(cases: Sequence[Case], budget: float) -> list[dict[str, Any]]:
     """Rows {case, peer, ours, theirs, unit, ratio} and intervals where they have a meaning.
 
     Args:
@@ -165,11 +173,11 @@ def run(budget: float) -> list[dict[str, Any]]:
     from . import _sb3
 
     rows = []
-    for case in CASES:
+    for case in cases:
         begin = time.perf_counter()
         ours, alone = train(case, SEEDS), train(case, 1)
         peers = [_sb3.train(case, 0)]
-        while len(peers) < SEEDS and _is_time_for_another(time.perf_counter() - begin, peers, budget / len(CASES)):
+        while len(peers) < SEEDS and _is_time_for_another(time.perf_counter() - begin, peers, budget / len(cases)):
             peers.append(_sb3.train(case, len(peers)))
         rows += compare(case, ours, alone, join(peers))
     return rows
@@ -189,8 +197,8 @@ def make_agent(case: Case) -> PPO:
         rollout_length=case.rollout_length,
         epochs=case.epochs,
         num_minibatches=case.rollout_length // steps_of_batch,
-        normalize_observations=False,
-        normalize_rewards=False,
+        normalize_observations=case.normalize,
+        normalize_rewards=case.normalize,
         hyper=Hyper(
             learning_rate=case.learning_rate,
             discount=case.discount,
