@@ -156,7 +156,7 @@ def _by_body(physics: Physics) -> _Body:
 
 
 def _by_leg(body: _Body) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """(B, R, C) pairs, keys and impulses with a shin's and its thigh's contacts in one list; whether some do not fit."""
+    """(B, R, C) pairs, keys, impulses with a shin's and its thigh's contacts in one list; whether some do not fit."""
     pair = by_row(body.pair, body.pair, -1)
     index, filled, crowded = into_slots(pair >= 0, CONTACT_SLOTS)
 
@@ -208,9 +208,7 @@ def _surroundings(
     return around, pieces
 
 
-def _takeoff(
-    start: tuple[jax.Array, jax.Array], body: _Body, center: jax.Array, codes: jax.Array
-) -> Flight:
+def _takeoff(start: tuple[jax.Array, jax.Array], body: _Body, center: jax.Array, codes: jax.Array) -> Flight:
     """The listed bodies before their first impact.
 
     Args:

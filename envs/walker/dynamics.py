@@ -98,7 +98,9 @@ def advance(
 def settle(
     physics: Physics, terrain: Terrain, push: Scalar, params: Params, plan: BodyPlan, solver: Solver, shape: Geometry
 ) -> tuple[Physics, Touch]:
-    """`advance` without torque for a walker in the air, as it is created."""
+    """`advance` without torque for a walker in the air, as it is created over a start pad without obstacles."""
+    terrain = jax.tree.map(jnp.asarray, terrain)
+    terrain = terrain.replace(polygons=terrain.polygons[:0])
     drive = _drive(jnp.zeros((plan.num_joints,)), push, params, plan, physics.position.dtype)
     after, touch = _flight(plan, solver)(physics, shape, drive), untouched(plan)
     return continue_step(physics, after, touch, terrain, shape, plan, solver) if solver.events else (after, touch)

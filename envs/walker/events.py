@@ -8,6 +8,9 @@ Letters: W edges and U polygons near a body, K = W + U, newest first; C contact 
 Source: Box2D 2.3 b2World::SolveTOI, b2Island::SolveTOI.
 """
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -19,12 +22,14 @@ from .integration import limit_speed
 from .joints import LINEAR_SLOP
 from .manifold import Manifold, Shape
 from .planar import Vector, rotate, rotation, sub
+from .search import first_least
 from .sweep import Sweep, time_of_impact
 from .types import CONTACT_SLOTS, TIME_STEP
 
 POSITION_ITERATIONS = 20
 CORRECTED_SHARE = 0.75  # of a penetration, per position iteration
 ENOUGH_SEPARATION = -1.5 * LINEAR_SLOP  # [m]
+BLOCK = 12  # velocity iterations between two looks at whether anything still changes
 STEP_END = 1 - 10 * 2.0**-23  # share of a step after which impacts are left to the next one
 
 
@@ -82,7 +87,7 @@ def resolve_impacts(flight: Flight, around: Surroundings, velocity_iterations: i
         passed = flight.passed[None]
         moment = jnp.minimum(passed + (1 - passed) * time, 1)
         moment = jnp.where(hits & around.exists & flight.enabled, moment, 1)
-        first, when = jnp.argmin(moment, axis=0).astype(jnp.int32), jnp.min(moment, axis=0)
+        first, when = first_least(moment), jnp.min(moment, axis=0)
         active = active & (when <= STEP_END)
         resolved = _resolve(flight, around, first, when, velocity_iterations)
         return count + 1, active, _where(active, resolved, flight)
@@ -105,11 +110,11 @@ def _outlines(around: Surroundings) -> Vector:
     if not around.polygons:
         return _stacked(edge)
     edge += [around.start] * (len(around.polygons) - 2)
-    both = [tuple(jnp.concatenate(xy) for xy in zip(e, p, strict=True)) for e, p in zip(edge, around.polygons)]
-    return _stacked(both)
+    x, y = ([jnp.concatenate([e[i], p[i]]) for e, p in zip(edge, around.polygons, strict=True)] for i in range(2))
+    return jnp.stack(x), jnp.stack(y)
 
 
-def _stacked(vertices: list[Vector]) -> Vector:
+def _stacked(vertices: Sequence[Vector]) -> Vector:
     return jnp.stack([v[0] for v in vertices]), jnp.stack([v[1] for v in vertices])
 
 
@@ -175,14 +180,14 @@ def _note(flight: Flight, touches: jax.Array, updated: jax.Array, piece: jax.Arr
     turn = jnp.where(is_first, 0, piece + 1)
     last_begin, last_end = (jnp.max(jnp.where(x, turn, -1), axis=0) for x in (began, ended))
     event = jnp.sign(last_begin - last_end)
-    return flight.replace(
-        event=jnp.where(event == 0, flight.event, event), began=flight.began | jnp.any(began, axis=0)
-    )
+    return flight.replace(event=jnp.where(event == 0, flight.event, event), began=flight.began | jnp.any(began, axis=0))
 
 
 def _remember(memory: Memory, found: Manifold, touches: jax.Array, updated: jax.Array) -> Memory:
     """The updated pairs' points with the impulses of the first old point of the same feature id."""
-    keys, normal, tangent = [], [], []
+    keys: list[jax.Array] = []
+    normal: list[jax.Array] = []
+    tangent: list[jax.Array] = []
     for i, key in enumerate(found.keys):
         key = jnp.where(touches & (found.count > i), key, -1)
         same = [(key == old) & (key >= 0) & memory.touching for old in memory.keys]
@@ -205,15 +210,9 @@ def _contacts(found: Manifold, touches: jax.Array, is_first: jax.Array) -> tuple
     place = jnp.where(is_first, 0, place)
     slot = jnp.arange(CONTACT_SLOTS, dtype=jnp.int32)[:, None, None]
     holds = (place[None] == slot) & touches[None]  # (C, K, M)
-    index = jnp.argmax(holds, axis=1).astype(jnp.int32)
-    filled = jnp.any(holds, axis=1)
-
-    def pick(x: jax.Array) -> jax.Array:
-        x = jnp.broadcast_to(x, touches.shape)
-        return jnp.take_along_axis(x, index, axis=0, mode="promise_in_bounds")
-
+    index, filled = first_least(jnp.swapaxes(~holds, 0, 1).astype(jnp.int32)), jnp.any(holds, axis=1)
     zero = jnp.zeros(filled.shape, found.normal[0].dtype)
-    chosen = jax.tree.map(pick, found)
+    chosen = _picked(found, index, touches.shape)
     contacts = Contacts(
         pair=jnp.where(filled, index, -1),
         count=jnp.where(filled, chosen.count, 0),
@@ -226,6 +225,19 @@ def _contacts(found: Manifold, touches: jax.Array, is_first: jax.Array) -> tuple
         tangent_impulse=(zero, zero),
     )
     return contacts, jnp.max(place, axis=0) >= min(count, CONTACT_SLOTS)
+
+
+def _picked(found: Manifold, index: jax.Array, shape: tuple[int, ...]) -> Manifold:
+    """(C, M) manifolds by index from those of `shape` (K, M)."""
+    leaves, tree = jax.tree.flatten(found)
+    result: dict[int, jax.Array] = {}
+    for dtype in {leaf.dtype for leaf in leaves}:
+        which = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        together = jnp.stack([jnp.broadcast_to(leaves[i], shape) for i in which])
+        rows = jnp.broadcast_to(index[None], (len(which), *index.shape))
+        chosen = jnp.take_along_axis(together, rows, axis=1, mode="promise_in_bounds")
+        result |= dict(zip(which, chosen, strict=True))
+    return jax.tree.unflatten(tree, [result[i] for i in range(len(leaves))])
 
 
 def _push_out(
@@ -255,40 +267,47 @@ def _solve_positions(pose: Twist, slots: list[Impact]) -> Twist:
     def iterate(carry: tuple[jax.Array, jax.Array, Twist]) -> tuple[jax.Array, jax.Array, Twist]:
         count, done, pose = carry
 
-        def visit(impact: Impact, state: tuple[Twist, jax.Array]) -> tuple[Twist, jax.Array]:
-            moved, gap = impacts.solve_position(state[0], impact, CORRECTED_SHARE)
-            return moved, jnp.minimum(state[1], gap)
-
         state = pose, jnp.zeros_like(pose[2])
         for impact, use in zip(slots, used, strict=True):
-            state = impacts.if_used(use, lambda s, impact=impact: visit(impact, s), state)
+
+            def visit(state: tuple[Twist, jax.Array], impact: Impact = impact) -> tuple[Twist, jax.Array]:
+                moved, gap = impacts.solve_position(state[0], impact, CORRECTED_SHARE)
+                return moved, jnp.minimum(state[1], gap)
+
+            state = impacts.if_used(use, visit, state)
         moved, deepest = state
-        pose = tuple(jnp.where(done, old, new) for old, new in zip(pose, moved, strict=True))
-        return count + 1, done | (deepest >= ENOUGH_SEPARATION), (pose[0], pose[1], pose[2])
+        x, y, angle = (jnp.where(done, old, new) for old, new in zip(pose, moved, strict=True))
+        return count + 1, done | (deepest >= ENOUGH_SEPARATION), (x, y, angle)
 
     start = jnp.zeros((), jnp.int32), jnp.zeros(pose[2].shape, bool), pose
     return jax.lax.while_loop(going, iterate, start)[2]
 
 
 def _solve_velocities(twist: Twist, slots: list[Impact], loads: list[Load], iterations: int) -> Twist:
-    """All iterations, or as many as change a bit: what has settled to the last bit stays."""
+    """The result of all iterations. When all bodies repeat themselves to the last bit, the rest is left out."""
     used = [jnp.any(slot.first) for slot in slots]
+    # A state that recurs after a block recurs after every further one, and the iterations are whole blocks.
+    block = math.gcd(iterations, BLOCK)
 
     def going(carry: tuple) -> jax.Array:
         count, changed, _, _ = carry
         return (count < iterations) & changed
 
-    def iterate(carry: tuple) -> tuple:
-        count, _, before, loads = carry
-        twist, loads = before, list(loads)
+    def iterate(_: jax.Array, carry: tuple[Twist, list[Load]]) -> tuple[Twist, list[Load]]:
+        twist, loads = carry[0], list(carry[1])
         for i, (impact, use) in enumerate(zip(slots, used, strict=True)):
 
             def visit(state: tuple[Twist, Load], impact: Impact = impact) -> tuple[Twist, Load]:
                 return impacts.solve_velocity(state[0], impact, state[1])
 
             twist, loads[i] = impacts.if_used(use, visit, (twist, loads[i]))
-        same = [jnp.all(a == b) for a, b in zip(jax.tree.leaves((twist, loads)), jax.tree.leaves(carry[2:]), strict=True)]
-        return count + 1, ~jnp.all(jnp.stack(same)), twist, loads
+        return twist, loads
+
+    def iterate_block(carry: tuple) -> tuple:
+        count, _, *state = carry
+        new = jax.lax.fori_loop(0, block, iterate, (state[0], state[1]))
+        same = [jnp.all(a == b) for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(tuple(state)), strict=True)]
+        return count + block, ~jnp.all(jnp.stack(same)), *new
 
     start = jnp.zeros((), jnp.int32), jnp.ones((), bool), twist, loads
-    return jax.lax.while_loop(going, iterate, start)[2]
+    return jax.lax.while_loop(going, iterate_block, start)[2]

@@ -125,8 +125,7 @@ def _polygons(terrain: Terrain, boxes: _Boxes) -> tuple[jax.Array, jax.Array, ja
 def _overlap(low: jax.Array, high: jax.Array, boxes: _Boxes, margin: float) -> jax.Array:
     """(N, W) whether boxes from corner `low` to corner `high` (N, W, 2) come within `margin` [m] of their body's."""
     left, right, bottom, top = (
-        side[:, None]
-        for side in (boxes.left - margin, boxes.right + margin, boxes.bottom - margin, boxes.top + margin)
+        side[:, None] for side in (boxes.left - margin, boxes.right + margin, boxes.bottom - margin, boxes.top + margin)
     )
     beside = (low[..., 0] <= right) & (high[..., 0] >= left)
     return beside & (low[..., 1] <= top) & (high[..., 1] >= bottom)

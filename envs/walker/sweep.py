@@ -16,6 +16,7 @@ from flax import struct
 
 from .joints import LINEAR_SLOP
 from .planar import Rotation, Vector, add, cross, dot, negate, normalize, right_normal, rotate, rotation, sub, where
+from .search import first_least
 
 TARGET = LINEAR_SLOP  # [m] core distance at which a hit is called: max(slop, both skins - 3 slops)
 TOLERANCE = 0.25 * LINEAR_SLOP  # [m]
@@ -91,9 +92,7 @@ def time_of_impact(terrain: Vector, body: Vector, sweep: Sweep) -> tuple[jax.Arr
     return status == HIT, time
 
 
-def _closest(
-    terrain: Vector, body: Vector, sweep: Sweep, time: jax.Array
-) -> tuple[_Axis, jax.Array, jax.Array]:
+def _closest(terrain: Vector, body: Vector, sweep: Sweep, time: jax.Array) -> tuple[_Axis, jax.Array, jax.Array]:
     """The axis of the closest features at `time`, their distance [m], and whether the cores overlap."""
     turn, origin = sweep.at(time)
     a = terrain[0][:, None], terrain[1][:, None]  # (V, 1, K, M)
@@ -106,7 +105,7 @@ def _closest(
         [dot(between, between), _height(between, a_edge), _height(negate(between), b_edge)]
     )  # squared, (3, V, J, K, M)
     flat = distance.reshape(-1, *distance.shape[3:])
-    best = jnp.argmin(flat, axis=0).astype(jnp.int32)
+    best = first_least(flat)
     corners = flat.shape[0] // 3
     kind, corner = best // corners, best % corners
     count = b[0].shape[1]
@@ -212,16 +211,14 @@ def _root(
     return jax.lax.while_loop(going, halve, carry)[3]
 
 
-def _deepest(
-    terrain: Vector, body: Vector, axis: _Axis, turn: Rotation, origin: Vector
-) -> tuple[_Deepest, jax.Array]:
+def _deepest(terrain: Vector, body: Vector, axis: _Axis, turn: Rotation, origin: Vector) -> tuple[_Deepest, jax.Array]:
     """The vertices that go furthest past the axis' face, or past each other, and their separation [m]."""
     on_body = axis.kind == BODY_FACE
     normal = where(on_body, rotate(turn, axis.direction), axis.direction)
     along_a = dot(_lifted(normal), terrain)
     along_b = dot(_lifted(normal), _moved(body, turn, origin))
-    i = jnp.where(on_body, jnp.argmin(along_a, axis=0), jnp.argmax(along_a, axis=0))
-    deepest = _Deepest(terrain=_take(terrain, i), body=_take(body, jnp.argmin(along_b, axis=0)))
+    along_a = jnp.where(on_body[None], along_a, -along_a)
+    deepest = _Deepest(terrain=_take(terrain, first_least(along_a)), body=_take(body, first_least(along_b)))
     return deepest, _separation(axis, deepest, turn, origin)
 
 
@@ -245,10 +242,8 @@ def _lifted(pair: Vector) -> Vector:
 
 
 def _take(vertices: Vector, index: jax.Array) -> Vector:
-    """(K, M) vertices from (V, K, M) or (V, 1, M) by index."""
-
-    def take(x: jax.Array) -> jax.Array:
-        x = jnp.broadcast_to(x, (x.shape[0], *index.shape))
-        return jnp.take_along_axis(x, index[None], axis=0, mode="promise_in_bounds")[0]
-
-    return take(vertices[0]), take(vertices[1])
+    """(K, M) vertices from (V, K, M) or (V, 1, M) by index. A chain of selects: for so few that beats a gather."""
+    x, y = (jnp.broadcast_to(c[0], index.shape) for c in vertices)
+    for v in range(1, vertices[0].shape[0]):
+        x, y = where(index == v, (vertices[0][v], vertices[1][v]), (x, y))
+    return x, y

@@ -17,7 +17,6 @@ Letters: S seeds, T evaluations, K episodes of an evaluation.
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -128,6 +127,7 @@ class Learned:
       final_returns: (S, K') of more episodes after training.
       seconds: (S,) of training for each learner; learners that train side by side share the time evenly.
       compile_seconds: before training.
+      states: of all learners of ours after training, seeds first; None for the peer.
     """
 
     steps: np.ndarray
@@ -135,6 +135,7 @@ class Learned:
     final_returns: np.ndarray
     seconds: np.ndarray
     compile_seconds: float = 0.0
+    states: State | None = None
 
     @property
     def final(self) -> np.ndarray:
@@ -157,11 +158,6 @@ class FallingClip(PPO):
 
 
 def run(budget: float) -> list[dict[str, Any]]:
-    """The rows of `CASES`, see `measure`."""
-    return measure(CASES, budget)
-
-
-def measure(cases: Sequence[Case], budget: float) -> list[dict[str, Any]]:
     """Rows {case, peer, ours, theirs, unit, ratio} and intervals where they have a meaning.
 
     Args:
@@ -170,17 +166,30 @@ def measure(cases: Sequence[Case], budget: float) -> list[dict[str, Any]]:
     Raises:
       MissingExtraError: Stable-Baselines3 is not installed.
     """
+    rows = []
+    for case in CASES:
+        begin = time.perf_counter()
+        require_peer()
+        ours, alone = train(case, SEEDS), train(case, 1)
+        left = budget / len(CASES) - (time.perf_counter() - begin)
+        rows += compare(case, ours, alone, train_peer(case, left))
+    return rows
+
+
+def require_peer() -> None:
+    """Raises MissingExtraError if Stable-Baselines3 is not installed."""
+    from . import _sb3  # noqa: F401
+
+
+def train_peer(case: Case, seconds: float) -> Learned:
+    """Seeds 0, 1, ... of Stable-Baselines3, one after the other: at most `SEEDS`, at least one, within `seconds`."""
     from . import _sb3
 
-    rows = []
-    for case in cases:
-        begin = time.perf_counter()
-        ours, alone = train(case, SEEDS), train(case, 1)
-        peers = [_sb3.train(case, 0)]
-        while len(peers) < SEEDS and _is_time_for_another(time.perf_counter() - begin, peers, budget / len(cases)):
-            peers.append(_sb3.train(case, len(peers)))
-        rows += compare(case, ours, alone, join(peers))
-    return rows
+    begin = time.perf_counter()
+    peers = [_sb3.train(case, 0)]
+    while len(peers) < SEEDS and _is_time_for_another(time.perf_counter() - begin, peers, seconds):
+        peers.append(_sb3.train(case, len(peers)))
+    return join(peers)
 
 
 def _is_time_for_another(spent: float, peers: list[Learned], share: float) -> bool:
@@ -248,6 +257,7 @@ def train(case: Case, num_seeds: int) -> Learned:
         final_returns=np.concatenate(final, 1),
         seconds=np.full(num_seeds, seconds / num_seeds),
         compile_seconds=compile_seconds,
+        states=states,
     )
 
 
@@ -261,12 +271,12 @@ def join(learners: list[Learned]) -> Learned:
     )
 
 
-def compare(case: Case, ours: Learned, alone: Learned, theirs: Learned) -> list[dict[str, Any]]:
+def compare(case: Case, ours: Learned, alone: Learned | None, theirs: Learned) -> list[dict[str, Any]]:
     """The rows of a case.
 
     Args:
       ours: all seeds side by side.
-      alone: one seed of ours on its own, for its time.
+      alone: one seed of ours on its own, for its time; None if it was not trained.
     """
     own, peer = estimate(ours.final), estimate(theirs.final)
     own_steps, peer_steps = ours.steps_to(case.threshold), theirs.steps_to(case.threshold)
@@ -282,6 +292,8 @@ def compare(case: Case, ours: Learned, alone: Learned, theirs: Learned) -> list[
         _row(case, f"reached {case.threshold:g}", _reached(own_steps), _reached(peer_steps), "% of seeds"),
     ]
     for label, learned in ((f"1 of {len(own_steps)} side by side", ours), ("1 alone", alone)):
+        if learned is None:
+            continue
         seconds, peer_seconds = _median(learned.seconds), _median(theirs.seconds)
         steps = case.total_steps
         rows += [

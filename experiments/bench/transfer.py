@@ -7,9 +7,6 @@ plays the newest checkpoint of a run folder, learner by learner, in Gymnasium's 
 `transfer(run_dir, episodes)`. The run may have used another walker, or the fast solver, as long as observations and
 actions are the same.
 
-Gymnasium's walker plays twice: as it is, and with Box2D's continuous collision turned off, which ours leaves out. The
-second shows whether the rest agrees, the first what the difference costs.
-
 Gymnasium plays on one core until its share of the budget is spent; Box2D comes with the extra `box2d`. Intervals are
 over episodes: they say how well this policy's mean is known, not how other seeds of the training would fare.
 
@@ -19,6 +16,7 @@ Letters: S learners, N episodes.
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +33,6 @@ from ..statistics import estimate, mean
 
 RUN_VARIABLE = "PALAESTRA_RUN"
 PEER = "BipedalWalker-v3"
-PEERS = {PEER: True, f"{PEER} without continuous collision": False}  # name: continuous collision
 OURS = "palaestra/BipedalWalker-v0"
 EPISODES = 100  # at most, with a budget
 LEAST = 2  # with fewer there is no interval
@@ -47,7 +44,7 @@ def run(budget: float) -> list[dict[str, Any]]:
     """Rows of the run folder that the environment variable names.
 
     Args:
-      budget: seconds; three quarters go to Gymnasium's walkers, ours takes what it takes.
+      budget: seconds; three quarters go to Gymnasium's walker, ours takes what it takes.
 
     Raises:
       UsageError: no run is named.
@@ -66,7 +63,7 @@ def transfer(run_dir: Path, episodes: int = EPISODES, seconds: float = math.inf)
     Args:
       run_dir: a run folder.
       episodes: N, of every learner in every walker.
-      seconds: for Gymnasium's walkers; when they are spent, N becomes what every learner has played, at least 2.
+      seconds: for Gymnasium's walker; when they are spent, N becomes what every learner has played, at least 2.
 
     Raises:
       InputFileError: no run, or no sound checkpoint.
@@ -84,24 +81,28 @@ def transfer(run_dir: Path, episodes: int = EPISODES, seconds: float = math.inf)
                 problem(f"run of another kind: {run_dir}", name, found.shape, f"{expected.shape}"), key=name
             )
     learners = [policy.learner(i) for i in range(policy.setup.run.num_seeds)]
-    share = seconds / len(learners) / len(PEERS)
-    played = {
-        (i, peer): play_gymnasium(policy, learner, episodes, share, continuous)
-        for i, learner in enumerate(learners)
-        for peer, continuous in PEERS.items()
-    }
-    count = min(theirs.shape[1] for theirs in played.values())
+    share = seconds / len(learners)
+    played = [play_gymnasium(acting(policy.agent, learner), episodes, share) for learner in learners]
+    count = min(theirs.shape[1] for theirs in played)
     ours = play_ours(policy, env, count)
     rows = []
-    for (i, peer), theirs in played.items():
-        rows += compare(f"seed {policy.setup.run.seed + i}, {count} episodes", peer, ours[i], theirs[:, :count])
+    for i, theirs in enumerate(played):
+        rows += compare(f"seed {policy.setup.run.seed + i}, {count} episodes", PEER, ours[i], theirs[:, :count])
     return rows
 
 
-def play_gymnasium(
-    policy: Policy, learner: Any, episodes: int, seconds: float = math.inf, continuous: bool = True
-) -> np.ndarray:
-    """(2, N) returns and lengths in Gymnasium's walker, with or without continuous collision."""
+def acting(agent: Any, learner: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """The deterministic policy of one learner, for one observation at a time."""
+    act = jax.jit(lambda obs: agent.act(jax.random.key(0), learner, obs, deterministic=True))
+    return lambda obs: np.asarray(act(obs))
+
+
+def play_gymnasium(act: Callable[[np.ndarray], np.ndarray], episodes: int, seconds: float = math.inf) -> np.ndarray:
+    """(2, N) returns and lengths of a policy, (O,) to (A,), in Gymnasium's walker.
+
+    Raises:
+      MissingExtraError: Box2D is not installed.
+    """
     try:
         import Box2D  # noqa: F401
     except ImportError as error:
@@ -109,8 +110,6 @@ def play_gymnasium(
     import gymnasium
 
     env = gymnasium.make(PEER)
-    env.unwrapped.world.continuousPhysics = continuous  # type: ignore[attr-defined]
-    act = jax.jit(lambda obs: policy.agent.act(jax.random.key(0), learner, obs, deterministic=True))
     played: list[tuple[float, int]] = []
     begin = time.perf_counter()
     while len(played) < episodes and (len(played) < LEAST or time.perf_counter() - begin < seconds):
@@ -119,11 +118,11 @@ def play_gymnasium(
     return np.array(played).T
 
 
-def _episode(env: Any, act: Any, seed: int) -> tuple[float, int]:
+def _episode(env: Any, act: Callable[[np.ndarray], np.ndarray], seed: int) -> tuple[float, int]:
     obs, _ = env.reset(seed=seed)
     return_, length, ended = 0.0, 0, False
     while not ended:
-        obs, reward, terminated, truncated, _ = env.step(np.asarray(act(obs)))
+        obs, reward, terminated, truncated, _ = env.step(act(obs))
         return_, length, ended = return_ + float(reward), length + 1, terminated or truncated
     return return_, length
 
@@ -144,10 +143,11 @@ def compare(label: str, peer: str, ours: np.ndarray, theirs: np.ndarray) -> list
         ("mean length", "steps", ours[1], theirs[1]),
         (f"return of {SOLVED:g}", "% of episodes", 100 * (ours[0] >= SOLVED), 100 * (theirs[0] >= SOLVED)),
     ]
-    return [_row(f"{label}, {name}", peer, unit, own, other) for name, unit, own, other in quantities]
+    return [row(f"{label}, {name}", peer, unit, own, other) for name, unit, own, other in quantities]
 
 
-def _row(case: str, peer: str, unit: str, ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+def row(case: str, peer: str, unit: str, ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+    """Means over episodes with their intervals."""
     own, other = estimate(ours, mean), estimate(theirs, mean)
     is_comparable = unit == "steps"  # a ratio of returns, which may be negative, says nothing
     return {

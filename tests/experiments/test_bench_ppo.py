@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from palaestra.envs.errors import MissingExtraError
 from palaestra.experiments import catalog
-from palaestra.experiments.bench import ppo
+from palaestra.experiments.bench import ppo, ppo_walker
 
 try:
     import stable_baselines3
@@ -50,6 +50,17 @@ def test_cases_have_the_batches_and_lengths_of_the_zoo():
         config = ppo.make_agent(case).config
         assert config.num_envs * config.rollout_length // config.num_minibatches == case.batch_size
         assert not config.normalize_observations and not config.normalize_rewards
+
+
+def test_the_walker_has_the_numbers_of_the_zoo():
+    """rl-zoo3's hyperparams/ppo.yml; only the length of training is ours."""
+    config = ppo.make_agent(ppo_walker.WALKER).config
+    assert (config.num_envs, config.rollout_length, config.epochs) == (32, 2048, 10)
+    assert config.num_envs * config.rollout_length // config.num_minibatches == 64
+    assert config.normalize_observations and config.normalize_rewards
+    hyper = config.hyper
+    assert (hyper.discount, hyper.lam, hyper.learning_rate, hyper.clip) == (0.999, 0.95, 3e-4, 0.18)
+    assert hyper.entropy_cost == 0 and hyper.decay_steps == math.inf
 
 
 def test_a_batch_that_lanes_cannot_share_evenly_is_refused():
@@ -146,6 +157,19 @@ def test_the_peer_is_examined_at_the_same_steps(name):
     assert theirs.returns.shape == (1, len(theirs.steps), ppo.EPISODES)
     assert theirs.final_returns.shape == (1, ppo.EPISODES * ppo.FINAL_ROUNDS)
     assert (theirs.seconds > 0).all()
+
+
+@pytest.mark.slow
+@needs_sb3
+def test_walkers_train_on_either_side_and_ours_visit_gymnasiums(monkeypatch):
+    pytest.importorskip("Box2D")
+    monkeypatch.setattr(ppo, "EPISODES", 2)
+    monkeypatch.setattr(ppo, "SEEDS", 1)
+    tiny = dataclasses.replace(ppo_walker.WALKER, num_envs=2, batch_size=16, rollout_length=16, epochs=1, iterations=1)
+    monkeypatch.setattr(ppo_walker, "WALKER", tiny)
+    rows = ppo_walker.run(1e-3)
+    visit = rows[-1]
+    assert visit["peer"] == "BipedalWalker-v3" and math.isfinite(visit["ours"]) and math.isfinite(visit["theirs"])
 
 
 @needs_sb3
