@@ -9,7 +9,6 @@ C contact slots, M listed bodies.
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +18,11 @@ from .bodies import BodyPlan
 from .contacts import Touch
 from .events import Flight, Memory, Surroundings, resolve_impacts
 from .folding import batch_first
+from .gathering import take_along
 from .impacts import Material
 from .listed import into_slots, over_listed
-from .nearby import nearby_way
+from .nearby import Nearby, nearby_way
+from .search import first_least
 from .solver import Solver
 from .sweep import Sweep
 from .touching import body_shape, by_row
@@ -40,6 +41,21 @@ class _Body(struct.PyTreeNode):
     pair: jax.Array  # (C,)
     key: jax.Array  # (C, 2)
     impulse: jax.Array  # (C, 2, 2)
+
+
+class _Row(struct.PyTreeNode):
+    """A body at the beginning and at the end of a step's discrete solve; leaves (B N, ...) or (M, ...)."""
+
+    position: jax.Array  # (2,) before
+    angle: jax.Array
+    after: _Body
+    inv_mass: jax.Array
+    inv_inertia: jax.Array
+    friction: jax.Array
+    center: jax.Array  # (2,) centre of mass in the body frame
+    half: jax.Array  # (2,) half extents of a leg segment
+    edge: jax.Array  # (W,) see `Nearby`
+    polygon: jax.Array  # (U,)
 
 
 class _News(struct.PyTreeNode):
@@ -98,24 +114,26 @@ def continue_step(
 @functools.cache
 def _kernel(plan: BodyPlan, solver: Solver) -> Callable[..., tuple[_Body, jax.Array, jax.Array, jax.Array]]:
     def resolve(
-        before: Physics, after: Physics, shape: Geometry, near: Any, ground: jax.Array, polygons: jax.Array
+        before: Physics, after: Physics, shape: Geometry, near: Nearby, ground: jax.Array, polygons: jax.Array
     ) -> tuple[_Body, jax.Array, jax.Array, jax.Array]:
         lanes, bodies = after.angle.shape
         awake = jnp.any(after.spin != 0, axis=1) | jnp.any(after.velocity != 0, axis=(1, 2))
         wanted = near.close & awake[:, None]
         old = _by_body(after)
 
+        rows = _rows(before, old, shape, near)
+
         def work(index: jax.Array) -> _News:
-            lane, body = index // bodies, index % bodies
-            around, pieces = _surroundings(lane, body, shape, near, ground, polygons, plan)
-            mine = jax.tree.map(lambda x: x[lane, body], old)
-            codes = jnp.where(pieces >= 0, 2 * pieces + (body % 2)[None], -1)
-            start = before.position[lane, body], before.angle[lane, body]
-            flight = _takeoff(start, mine, shape.center[lane, body], codes)
-            return _landing(resolve_impacts(flight, around, solver.velocity_iterations, solver.events), codes)
+            row = take_along(rows, index, axis=0)
+            around, pieces = _surroundings(row, index // bodies, index % bodies, ground, polygons, plan)
+            codes = jnp.where(pieces >= 0, 2 * pieces + (index % bodies % 2)[None], -1)
+            return _landing(
+                resolve_impacts(_takeoff(row, codes), around, solver.velocity_iterations, solver.events), codes
+            )
 
         place, news = over_listed(wanted.reshape(-1), int(CHUNK * lanes), work)
-        news = jax.tree.map(lambda x: x[place.reshape(wanted.shape)], news)
+        news = take_along(news, place, axis=0)
+        news = jax.tree.map(lambda x: x.reshape(*wanted.shape, *x.shape[1:]), news)
         body = jax.tree.map(lambda new, kept: _where(wanted, new, kept), news.body, old)
         pair, key, impulse, crowded = _by_leg(body)
         return (
@@ -160,11 +178,8 @@ def _by_leg(body: _Body) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     pair = by_row(body.pair, body.pair, -1)
     index, filled, crowded = into_slots(pair >= 0, CONTACT_SLOTS)
 
-    def pick(x: jax.Array) -> jax.Array:
-        return jnp.take_along_axis(x, index.reshape(index.shape + (1,) * (x.ndim - 3)), axis=2)
-
     key, impulse = by_row(body.key, body.key, -1), by_row(body.impulse, body.impulse, 0)
-    pair, key, impulse = pick(pair), pick(key), pick(impulse)
+    pair, key, impulse = take_along((pair, key, impulse), index, axis=2)
     return (
         jnp.where(filled, pair, -1),
         _where(filled, key, jnp.full_like(key, -1)),
@@ -173,33 +188,44 @@ def _by_leg(body: _Body) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     )
 
 
+def _rows(before: Physics, after: _Body, shape: Geometry, near: Nearby) -> _Row:
+    """All bodies of all environments, one after another."""
+    # Leg segments follow the hull, which has no half extents.
+    half = jnp.concatenate([jnp.zeros_like(shape.leg_half[:, :1]), shape.leg_half], axis=1)
+    row = _Row(
+        position=before.position,
+        angle=before.angle,
+        after=after,
+        inv_mass=shape.inv_mass,
+        inv_inertia=shape.inv_inertia,
+        friction=shape.friction,
+        center=shape.center,
+        half=half,
+        edge=near.edge,
+        polygon=near.polygon,
+    )
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), row)
+
+
 def _surroundings(
-    lane: jax.Array,
-    body: jax.Array,
-    shape: Geometry,
-    near: Any,
-    ground: jax.Array,
-    polygons: jax.Array,
-    plan: BodyPlan,
+    row: _Row, lane: jax.Array, body: jax.Array, ground: jax.Array, polygons: jax.Array, plan: BodyPlan
 ) -> tuple[Surroundings, jax.Array]:
     """The listed bodies with the terrain near them; also (K, M) their pieces, -1 for none."""
-    edge, polygon = near.edge[lane, body].T, near.polygon[lane, body].T
+    edge, polygon = row.edge.T, row.polygon.T
     first = jnp.maximum(edge, 0)
-    start, end = ground[lane[None], first], ground[lane[None], first + 1]
+    ends = ground[lane[None, None], jnp.stack([first, first + 1])]
     corners = polygons[lane[None], jnp.maximum(polygon, 0)] if polygon.shape[0] else polygons[:0]
     pieces = jnp.concatenate([edge, jnp.where(polygon >= 0, ground.shape[1] - 1 + polygon, -1)])
-    # Leg segments follow the hull.
-    half = shape.leg_half[lane, jnp.maximum(body - 1, 0)]
     around = Surroundings(
-        shape=body_shape((body == 0)[None], (half[None, :, 0], half[None, :, 1]), plan),
+        shape=body_shape((body == 0)[None], (row.half[None, :, 0], row.half[None, :, 1]), plan),
         body=Material(
-            mass=shape.inv_mass[lane, body][None],
-            inertia=shape.inv_inertia[lane, body][None],
-            friction=shape.friction[lane, body][None],
-            offset=(shape.center[lane, body, 0][None], shape.center[lane, body, 1][None]),
+            mass=row.inv_mass[None],
+            inertia=row.inv_inertia[None],
+            friction=row.friction[None],
+            offset=(row.center[None, :, 0], row.center[None, :, 1]),
         ),
-        start=(start[..., 0], start[..., 1]),
-        end=(end[..., 0], end[..., 1]),
+        start=(ends[0, ..., 0], ends[0, ..., 1]),
+        end=(ends[1, ..., 0], ends[1, ..., 1]),
         polygons=[(corners[..., v, 0], corners[..., v, 1]) for v in range(polygons.shape[2])]
         if polygon.shape[0]
         else [],
@@ -208,40 +234,36 @@ def _surroundings(
     return around, pieces
 
 
-def _takeoff(start: tuple[jax.Array, jax.Array], body: _Body, center: jax.Array, codes: jax.Array) -> Flight:
+def _takeoff(row: _Row, codes: jax.Array) -> Flight:
     """The listed bodies before their first impact.
 
     Args:
-      start: (M, 2), (M,) centre of mass and angle before the step.
-      body: after the discrete solve.
-      center: (M, 2) centre of mass in the body frame.
       codes: (K, M) pairs that may be met, as in `Physics.contact_pair`.
     """
+    body = row.after
     same = (codes[:, None] == body.pair.T[None]) & (codes >= 0)[:, None]  # (K, C, M)
     touching = jnp.any(same, axis=1)
-    slot = jnp.argmax(same, axis=1).astype(jnp.int32)
-
-    def recall(x: jax.Array, nothing: int) -> jax.Array:
-        """(K, M) from (M, C)."""
-        found = jnp.take_along_axis(x.T, slot, axis=0, mode="promise_in_bounds")
-        return jnp.where(touching, found, nothing)
-
+    slot = first_least(jnp.swapaxes(~same, 0, 1).astype(jnp.int32))
+    memory = jnp.swapaxes(body.key, 0, 1), jnp.swapaxes(body.impulse, 0, 1)  # (C, M, ...)
+    key, impulse = take_along(memory, slot, axis=0)
+    key = jnp.where(touching[..., None], key, -1)
+    impulse = jnp.where(touching[..., None, None], impulse, 0)
     lanes = body.spin.shape
     return Flight(
         sweep=Sweep(
-            start=(start[0][None, :, 0], start[0][None, :, 1]),
-            start_angle=start[1][None],
+            start=(row.position[None, :, 0], row.position[None, :, 1]),
+            start_angle=row.angle[None],
             end=(body.position[None, :, 0], body.position[None, :, 1]),
             end_angle=body.angle[None],
-            offset=(center[None, :, 0], center[None, :, 1]),
+            offset=(row.center[None, :, 0], row.center[None, :, 1]),
         ),
         passed=jnp.zeros(lanes, body.spin.dtype),
         twist=(body.velocity[:, 0], body.velocity[:, 1], body.spin),
         memory=Memory(
             touching=touching,
-            keys=(recall(body.key[:, :, 0], -1), recall(body.key[:, :, 1], -1)),
-            normal=(recall(body.impulse[:, :, 0, 0], 0), recall(body.impulse[:, :, 1, 0], 0)),
-            tangent=(recall(body.impulse[:, :, 0, 1], 0), recall(body.impulse[:, :, 1, 1], 0)),
+            keys=(key[..., 0], key[..., 1]),
+            normal=(impulse[..., 0, 0], impulse[..., 1, 0]),
+            tangent=(impulse[..., 0, 1], impulse[..., 1, 1]),
         ),
         enabled=jnp.ones(codes.shape, bool),
         event=jnp.zeros(lanes, jnp.int32),
@@ -255,21 +277,19 @@ def _landing(flight: Flight, codes: jax.Array) -> _News:
     memory, end = flight.memory, flight.sweep.end
     index, filled, crowded = into_slots(memory.touching.T, CONTACT_SLOTS)
 
-    def pick(x: jax.Array) -> jax.Array:
-        """(M, C) from (K, M)."""
-        return jnp.take_along_axis(x.T, index, axis=1, mode="promise_in_bounds")
-
-    key = jnp.stack([pick(k) for k in memory.keys], axis=2)
-    points = [jnp.stack([pick(n), pick(t)], axis=2) for n, t in zip(memory.normal, memory.tangent, strict=True)]
+    points = [jnp.stack([n, t], axis=2) for n, t in zip(memory.normal, memory.tangent, strict=True)]
+    remembered = codes, jnp.stack(memory.keys, axis=2), jnp.stack(points, axis=2)  # (K, M, ...)
+    remembered = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), remembered)
+    pair, key, impulse = take_along(remembered, index, axis=1)
     return _News(
         body=_Body(
             position=jnp.stack([end[0][0], end[1][0]], axis=1),
             angle=flight.sweep.end_angle[0],
             velocity=jnp.stack(flight.twist[:2], axis=1),
             spin=flight.twist[2],
-            pair=jnp.where(filled, pick(codes), -1),
+            pair=jnp.where(filled, pair, -1),
             key=_where(filled, key, jnp.full_like(key, -1)),
-            impulse=_where(filled, jnp.stack(points, axis=2), jnp.zeros((), flight.twist[2].dtype)),
+            impulse=_where(filled, impulse, jnp.zeros_like(impulse)),
         ),
         event=flight.event,
         began=flight.began,

@@ -17,6 +17,7 @@ from flax import struct
 
 from . import impacts, manifold
 from .contacts import Contacts
+from .gathering import take_along
 from .impacts import Impact, Load, Material, Twist
 from .integration import limit_speed
 from .joints import LINEAR_SLOP
@@ -212,7 +213,8 @@ def _contacts(found: Manifold, touches: jax.Array, is_first: jax.Array) -> tuple
     holds = (place[None] == slot) & touches[None]  # (C, K, M)
     index, filled = first_least(jnp.swapaxes(~holds, 0, 1).astype(jnp.int32)), jnp.any(holds, axis=1)
     zero = jnp.zeros(filled.shape, found.normal[0].dtype)
-    chosen = _picked(found, index, touches.shape)
+    found = jax.tree.map(lambda x: jnp.broadcast_to(x, touches.shape), found)
+    chosen = take_along(found, index, axis=0)
     contacts = Contacts(
         pair=jnp.where(filled, index, -1),
         count=jnp.where(filled, chosen.count, 0),
@@ -225,19 +227,6 @@ def _contacts(found: Manifold, touches: jax.Array, is_first: jax.Array) -> tuple
         tangent_impulse=(zero, zero),
     )
     return contacts, jnp.max(place, axis=0) >= min(count, CONTACT_SLOTS)
-
-
-def _picked(found: Manifold, index: jax.Array, shape: tuple[int, ...]) -> Manifold:
-    """(C, M) manifolds by index from those of `shape` (K, M)."""
-    leaves, tree = jax.tree.flatten(found)
-    result: dict[int, jax.Array] = {}
-    for dtype in {leaf.dtype for leaf in leaves}:
-        which = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
-        together = jnp.stack([jnp.broadcast_to(leaves[i], shape) for i in which])
-        rows = jnp.broadcast_to(index[None], (len(which), *index.shape))
-        chosen = jnp.take_along_axis(together, rows, axis=1, mode="promise_in_bounds")
-        result |= dict(zip(which, chosen, strict=True))
-    return jax.tree.unflatten(tree, [result[i] for i in range(len(leaves))])
 
 
 def _push_out(
