@@ -153,6 +153,7 @@ def test_walkers_of_a_batch_are_independent():
         physics = straight[0]
 
 
+@pytest.mark.slow
 def test_more_impacts_than_are_resolved_are_reported():
     impatient = Solver(velocity_iterations=12, position_iterations=4, one_sided=False, events=1)
     _, touch = stepper(impatient)(falling(np.linspace(5, 40, 16)), flat(16), np.zeros((16, 4), np.float32))
