@@ -2,7 +2,8 @@
 
 States are those the fast walker visits on Gymnasium's flat track under uniformly random actions. From each of them
 both solvers take the same step; the error is the largest difference of any body's velocity [m/s] or spin [rad/s]. The
-exact solver is the one without impacts within a step, which the fast one leaves out, too. A foot has sunk when the middle of a shin is under ground.
+exact solver is the one without impacts within a step, which the fast one leaves out, too. A foot has sunk when the
+middle of a shin is under ground.
 """
 
 import functools
