@@ -243,8 +243,8 @@ class BipedalWalker(Walker):
 
     Source: Gymnasium 1.4 `box2d/bipedal_walker.py`, Box2D 2.3. Differs: contacts of one body are solved
       from right to left, the order in which Box2D solves those of a walker that moves forward; one that stumbles
-      backward can have another (5 % of steps under random actions, none of Gymnasium's heuristic gait). On all other
-      steps velocities agree to the last bit, or to 1e-5 if a foot hits the ground within the step.
+      backward can have another (5 % of steps under random actions, none of Gymnasium's heuristic gait). On the others
+      of 2,742 recorded steps velocities agree to the last bit, or to 1e-5 if a foot hits the ground within the step.
     """
 
     hardcore: bool = False

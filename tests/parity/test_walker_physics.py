@@ -174,7 +174,11 @@ def test_one_step_equals_box2d_with_continuous_physics_off():
 
 
 def test_forty_steps_equal_box2d_in_open_loop():
-    """From reset, without ever being set back to Box2D's state; chaos takes over after some 85 steps."""
+    """From reset, without ever being set back to Box2D's state; chaos takes over after some 85 steps.
+
+    Known to miss the aim of 1e-3 on every seed: 15 of these 50 meet an unusual contact order (8 of them drift off),
+    and of the others one reaches 1.8e-3 in a velocity; the bound here is on poses, of seeds with the usual order.
+    """
     episodes = [capture.record("random", 100 + seed, OPEN_LOOP) for seed in range(50)]
     usual = np.array([all(step.canonical for step in episode.steps) for episode in episodes])
     physics, terrain = batch([e.steps[0].before.physics for e in episodes]), batch([e.terrain for e in episodes])
