@@ -66,6 +66,8 @@ class Config:
       rollout_length: steps of every lane in one iteration.
       epochs: passes over a rollout.
       num_minibatches: gradient steps in one epoch; must divide `rollout_length`.
+      start_every: steps after which every lane is given a fresh task and start, about: a part of the rollout. A lane
+        that ends two episodes in one part begins both from the same start.
       initial_log_std: of the Gaussian policy, in units of half the action range.
       normalize_observations: by running mean and deviation.
       normalize_rewards: by the running deviation of discounted returns.
@@ -79,6 +81,7 @@ class Config:
     rollout_length: int = 128
     epochs: int = 10
     num_minibatches: int = 32
+    start_every: int = 64
     initial_log_std: float = 0.0
     normalize_observations: bool = True
     normalize_rewards: bool = True
@@ -87,7 +90,7 @@ class Config:
     hyper: Hyper = dataclasses.field(default_factory=Hyper, hash=False)
 
     def __post_init__(self) -> None:
-        for name in ("num_envs", "rollout_length", "epochs", "num_minibatches", "episode_log"):
+        for name in ("num_envs", "rollout_length", "epochs", "num_minibatches", "start_every", "episode_log"):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name}={value}; expected at least 1")
@@ -160,12 +163,13 @@ class PPO:
 
     @property
     def stretches(self) -> int:
-        """Parts of a rollout, each with fresh tasks and starts: the fewest with which none is longer than an episode.
+        """Equal parts of a rollout, each with fresh tasks and starts, as near to `start_every` steps as divides it.
 
-        Without them a lane whose episodes run to the clock would repeat one start throughout a long rollout.
+        Walkers that fall soon would otherwise repeat one start throughout a long rollout.
         """
-        length = self.config.rollout_length
-        return next(n for n in range(1, length + 1) if length % n == 0 and length // n <= max(1, self.env.horizon))
+        length, wanted = self.config.rollout_length, min(self.config.start_every, self.env.horizon)
+        parts = [n for n in range(1, length + 1) if length % n == 0]
+        return min(parts, key=lambda n: abs(math.log(length / n / wanted)))
 
     @property
     def head(self) -> ActionHead:

@@ -3,7 +3,7 @@
 `reset` and `step` add the clock to the functional verbs. `Lane` is an environment at work on a task; `advance` steps
 it and, when its episode ends, moves it to a *prepared* start. Starts are prepared in bulk (`prepare`), because making
 an episode (level generation, settling physics) can cost as much as stepping it: a training loop prepares one per lane
-and rollout, and a lane that ends more than once before the next `prepare` replays its start.
+every so many steps, and a lane that ends more than once before the next `prepare` replays its start.
 
 Letters: B lanes, D task parameters.
 """

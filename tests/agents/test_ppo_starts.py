@@ -10,11 +10,16 @@ from palaestra.envs.classic.pendulum import Pendulum
 
 @pytest.mark.parametrize(
     ("horizon", "rollout_length", "stretches"),
-    [(200, 128, 1), (200, 200, 1), (200, 1024, 8), (5, 12, 3), (5, 7, 7), (1, 4, 4)],
+    [(200, 32, 1), (200, 64, 1), (200, 128, 2), (200, 100, 2), (200, 2048, 32), (32, 128, 4), (5, 12, 2), (1, 4, 4)],
 )
-def test_a_stretch_is_never_longer_than_an_episode(horizon, rollout_length, stretches):
+def test_a_stretch_is_about_as_long_as_asked_or_as_an_episode(horizon, rollout_length, stretches):
     config = Config(num_envs=2, rollout_length=rollout_length, num_minibatches=1)
     assert PPO(Pendulum(horizon=horizon), Random(), config).stretches == stretches
+
+
+def test_a_rollout_that_cannot_be_cut_well_stays_whole():
+    config = Config(num_envs=2, rollout_length=127, num_minibatches=1, start_every=32)
+    assert PPO(Pendulum(), Random(), config).stretches == 1
 
 
 def test_no_start_and_no_task_is_repeated_in_a_rollout_of_several_episodes(key, monkeypatch):
