@@ -34,6 +34,7 @@ from .rollout import (
     lane_keys,
     outcomes,
     prepare_starts,
+    vacant_lanes,
 )
 from .spaces import ActionHead, action_head, flatten_observation, observation_size
 
@@ -184,9 +185,9 @@ class PPO:
         return MLP(self.config.hidden, 1)
 
     def init(self, key: jax.Array) -> State:
-        """A fresh learner with every lane at the start of an episode. `key` is consumed."""
+        """A fresh learner; its lanes are vacant until the first `train_step`. `key` is consumed."""
         config = self.config
-        key_actor, key_critic, key_teacher, key_lanes, key_rest = jax.random.split(key, 5)
+        key_actor, key_critic, key_teacher, key_rest = jax.random.split(key, 4)
         blank = jnp.zeros((observation_size(self.env.observation_space),))
         params = {
             "actor": self.actor.init(key_actor, blank),
@@ -194,15 +195,11 @@ class PPO:
             "log_std": jnp.full((self.head.size,), config.initial_log_std, jnp.float32),
         }
         teacher_state = self.teacher.init(key_teacher, self.env.task_space)
-        everyone = jnp.arange(config.num_envs, dtype=jnp.int32)
-        teacher_state, lanes = prepare_starts(
-            self.env, self.teacher, teacher_state, key_lanes, everyone, config.num_envs
-        )
         return State(
             params=params,
             opt_state=init_adam(params, ADAM_EPSILON),
             hyper=jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), config.hyper),
-            lanes=lanes,
+            lanes=vacant_lanes(self.env, self.teacher, teacher_state, config.num_envs),
             teacher=teacher_state,
             obs_stats=init_stats(blank.shape),
             return_stats=init_stats(()),

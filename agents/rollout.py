@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ..envs.contract import TaskEnv
-from ..envs.stepping import Ended, Lane, advance, prepare
+from ..envs.stepping import Ended, Lane, advance, prepare, replace_rows
 from ..envs.tasks import Outcome, TaskSource
 
 
@@ -69,6 +69,22 @@ def prepare_starts(
     return teacher_state, prepare(env, lane_keys(key_start, lanes), own_tasks, own_meta)
 
 
+def vacant_lanes(env: TaskEnv, teacher: TaskSource, teacher_state: Any, num_lanes: int) -> Lane:
+    """Lanes without an episode, which `occupy` gives one: a program that only makes these compiles soon."""
+
+    def begun() -> Lane:
+        everyone = jnp.arange(num_lanes, dtype=jnp.int32)
+        return prepare_starts(env, teacher, teacher_state, jax.random.key(0), everyone, num_lanes)[1]
+
+    lanes: Lane = jax.tree.map(jnp.zeros_like, jax.eval_shape(begun))
+    return lanes.replace(episode=lanes.episode.replace(steps=lanes.episode.steps - 1))
+
+
+def occupy(lanes: Lane, starts: Lane) -> Lane:
+    """Moves vacant lanes to their row of `starts`."""
+    return replace_rows(lanes.episode.steps < 0, lanes, starts)
+
+
 def collect(
     env: TaskEnv,
     policy: Callable[[jax.Array, Any], tuple[jax.Array, jax.Array, Any]],
@@ -83,7 +99,7 @@ def collect(
     Args:
       policy: (keys (B,), obs) -> (action drawn, its log-probability, action for the environment).
       key: consumed.
-      lanes, starts: B rows; a lane whose episode ends continues from its row of `starts`.
+      lanes, starts: B rows; a lane that is vacant or whose episode ends continues from its row of `starts`.
       indices: (B,) global lane indices.
 
     Returns:
@@ -105,7 +121,7 @@ def collect(
         )
         return after, (record, ended)
 
-    lanes, (rollout, ended) = jax.lax.scan(one_step, lanes, jax.random.split(key, length))
+    lanes, (rollout, ended) = jax.lax.scan(one_step, occupy(lanes, starts), jax.random.split(key, length))
     return lanes, rollout, ended
 
 

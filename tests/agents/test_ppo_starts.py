@@ -22,6 +22,16 @@ def test_a_rollout_that_cannot_be_cut_well_stays_whole():
     assert PPO(Pendulum(), Random(), config).stretches == 1
 
 
+def test_the_first_train_step_gives_every_lane_an_episode(key):
+    agent = PPO(Pendulum(), Random(), Config(hidden=(8,), num_envs=3, rollout_length=4, epochs=1, num_minibatches=1))
+    state = agent.init(key)
+    assert np.all(np.asarray(state.lanes.episode.steps) == -1)
+    state, _ = agent.train_step(state)
+    np.testing.assert_array_equal(state.lanes.episode.steps, [4, 4, 4])
+    assert np.abs(np.asarray(state.lanes.obs)).max() <= 8.0  # of the pendulum's speed
+    assert len(np.unique(np.asarray(state.lanes.obs), axis=0)) == 3
+
+
 def test_no_start_and_no_task_is_repeated_in_a_rollout_of_several_episodes(key, monkeypatch):
     config = Config(hidden=(8,), num_envs=3, rollout_length=12, epochs=1, num_minibatches=1, episode_log=12)
     agent = PPO(Pendulum(horizon=4), Random(), config)
@@ -32,8 +42,10 @@ def test_no_start_and_no_task_is_repeated_in_a_rollout_of_several_episodes(key, 
         return state, {}
 
     monkeypatch.setattr(PPO, "update", lambda self, *args: look(*args))
-    _, metrics = agent.train_step(agent.init(key))
-    (batch,) = seen
+    state, _ = agent.train_step(agent.init(key))
+    _, metrics = agent.train_step(state)
+    first, batch = seen
+    assert len(np.unique(np.asarray(first.obs)[[0, 8]].reshape(6, -1), axis=0)) == 6
     assert batch.reward.shape == (12, 3)
     starts = np.asarray(batch.obs)[[0, 4, 8]].reshape(9, -1)
     assert len(np.unique(starts, axis=0)) == 9
