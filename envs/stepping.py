@@ -144,6 +144,12 @@ def replace_rows(mask: jax.Array, old: Any, new: Any) -> Any:
     return jax.lax.platform_dependent(mask, old, new, cpu=_copy_rows, default=_select_rows)
 
 
+@jax.jit
+def take_row(tree: Any, index: int) -> Any:
+    """Row `index` of every leaf, by one program for all: outside of `jit`, each leaf would be one to compile."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
 def _select_rows(mask: jax.Array, old: Any, new: Any) -> Any:
     def select(a: jax.Array, b: jax.Array) -> jax.Array:
         return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - 1)), b, a)

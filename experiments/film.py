@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from ..envs.compilation import compile_for
-from ..envs.stepping import begin, step
+from ..envs.stepping import begin, step, take_row
 
 
 def film(
@@ -68,5 +68,5 @@ def half_size(frames: list[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _picture(env: Any, lanes: Any, lane: int) -> np.ndarray:
-    state, params = jax.tree.map(lambda x: x[lane], (lanes.episode.env, lanes.params))
+    state, params = take_row((lanes.episode.env, lanes.params), lane)
     return env.render_image(state, None, params)[1]

@@ -4,8 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
-
+from ..envs.stepping import take_row
 from . import assemble
 from .checkpoint import CheckpointStore, Loaded, load
 from .errors import InputFileError, UsageError, problem
@@ -33,7 +32,7 @@ class Policy:
 
     def learner(self, index: int = 0) -> Any:
         """The state of one learner, without seed axis."""
-        return self.state if self.setup.run.num_seeds == 1 else jax.tree.map(lambda x: x[index], self.state)
+        return self.state if self.setup.run.num_seeds == 1 else take_row(self.state, index)
 
 
 def load_policy(run_dir: Path, which: str = "latest") -> Policy:

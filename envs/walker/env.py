@@ -176,6 +176,7 @@ def finite(action: jax.Array) -> jax.Array:
     return jnp.where(jnp.isfinite(action), action, 0.0)
 
 
+@jax.jit
 def _origins(physics: Physics, center: jax.Array) -> jax.Array:
     """(N, 2) [m] origins of all body frames."""
     return jax.vmap(sensing.hull_origin)(physics.position, physics.angle, center)

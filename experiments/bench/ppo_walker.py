@@ -11,8 +11,7 @@ less, ours still trains all seeds, Stable-Baselines3 as many as the budget admit
 import time
 from typing import Any
 
-import jax
-
+from ...envs.stepping import take_row
 from . import ppo, transfer
 
 WALKER = ppo.Case(
@@ -57,7 +56,6 @@ def visit(case: ppo.Case, ours: ppo.Learned) -> list[dict[str, Any]]:
     agent, (learners, episodes) = ppo.make_agent(case), ours.final_returns.shape
     rows = []
     for i in range(learners):
-        learner = jax.tree.map(lambda x, i=i: x[i], ours.states)
-        theirs, _ = transfer.play_gymnasium(transfer.acting(agent, learner), episodes)
+        theirs, _ = transfer.play_gymnasium(transfer.acting(agent, take_row(ours.states, i)), episodes)
         rows.append(transfer.row(f"{case.name}, policy of seed {i}", case.theirs, "", ours.final_returns[i], theirs))
     return rows
