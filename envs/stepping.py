@@ -135,6 +135,12 @@ def advance(env: TaskEnv, keys: jax.Array, lanes: Lane, actions: Any, starts: La
     return replace_rows(timestep.ended, stepped, starts), timestep, ended
 
 
+@jax.jit
+def take_row(tree: Any, index: int) -> Any:
+    """Row `index` of every leaf, by one program for all: outside of `jit`, each leaf would be one to compile."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
 def replace_rows(mask: jax.Array, old: Any, new: Any) -> Any:
     """Rows of `new` where `mask` (B,), else rows of `old`; leading axis B in every leaf.
 
@@ -142,12 +148,6 @@ def replace_rows(mask: jax.Array, old: Any, new: Any) -> Any:
     in place; an accelerator selects, because there bandwidth is cheap and loops are not.
     """
     return jax.lax.platform_dependent(mask, old, new, cpu=_copy_rows, default=_select_rows)
-
-
-@jax.jit
-def take_row(tree: Any, index: int) -> Any:
-    """Row `index` of every leaf, by one program for all: outside of `jit`, each leaf would be one to compile."""
-    return jax.tree.map(lambda x: x[index], tree)
 
 
 def _select_rows(mask: jax.Array, old: Any, new: Any) -> Any:

@@ -27,8 +27,8 @@ from .types import CONTACT_SLOTS, Geometry, Params, Physics, Scalar, Terrain
 __all__ = ["COMPILER_OPTIONS", "DISCRETE", "EXACT", "FAST", "Solver", "Touch", "advance", "initial_physics", "settle"]
 
 # On a CPU, XLA's fusion recomputes the solver's chains in every consumer (5 times slower) and contracts them to fused
-# multiply-adds, which Box2D does not use. From JAX 0.12 on, it would also make a single function of a whole loop, which
-# takes minutes to compile.
+# multiply-adds, which Box2D does not use. Hoisting makes one function of a whole loop, over which JAX 0.12 compiles for
+# minutes.
 COMPILER_OPTIONS: dict[str, dict[str, str | bool]] = {
     "cpu": {"xla_disable_hlo_passes": "fusion,cpu-instruction-fusion,small-while-loop-hoisting"}
 }

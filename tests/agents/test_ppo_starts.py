@@ -28,7 +28,6 @@ def test_the_first_train_step_gives_every_lane_an_episode(key):
     assert np.all(np.asarray(state.lanes.episode.steps) == -1)
     state, _ = agent.train_step(state)
     np.testing.assert_array_equal(state.lanes.episode.steps, [4, 4, 4])
-    assert np.abs(np.asarray(state.lanes.obs)).max() <= 8.0  # of the pendulum's speed
     assert len(np.unique(np.asarray(state.lanes.obs), axis=0)) == 3
 
 
