@@ -59,7 +59,7 @@ class QuickConfig(Config):
     rollout_length: int = 32
     num_minibatches: int = 16
     epochs: int = 5
-    num_evals: int = 3
+    num_evals: int = 2
     out: str = "runs/stump_tracks_quick"
     overwrite: bool = True
 
