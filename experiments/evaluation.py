@@ -130,7 +130,7 @@ def _rows(tree: Any) -> int:
 def summarize_scores(scores: Scores) -> list[dict[str, float]]:
     """One row of `eval/…` numbers per learner."""
     rows = []
-    columns = (np.asarray(scores.return_, np.float64), np.asarray(scores.length), np.asarray(scores.success))
+    columns = (np.asarray(column, np.float64) for column in (scores.return_, scores.length, scores.success))
     for return_, length, success in zip(*columns, strict=True):
         rows.append(
             {

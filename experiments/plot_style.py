@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ PALETTE = ("#2b6cb0", "#d5652a", "#2a9371", "#8457b0", "#c29a1d", "#bf4a7e", "#3
 RETURN, PROGRESS, DENSITY = "viridis", "YlOrRd", "PuBu"  # colour maps of what needs one
 AGE = ("#ecc977", "#3f9e90", "#1d3461")  # the same, from old to new
 DPI = 150
+LETTER = 0.062  # [inch] width of a letter of an explanation, generously
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -105,10 +107,11 @@ def colors(labels: Iterable[str]) -> dict[str, str]:
 
 
 def title(figure: Any, text: str, explanation: str = "") -> None:
-    """A heading and, below it in grey, how to read the figure."""
+    """A heading and, below it in grey and broken to the figure's width, how to read the figure."""
     figure.suptitle(text, x=0.012, ha="left", fontweight="bold", color=INK)
     if explanation:
-        figure.supxlabel(explanation, x=0.012, ha="left", fontsize=7.5, color=MUTED)
+        lines = textwrap.fill(explanation, int(figure.get_size_inches()[0] / LETTER))
+        figure.supxlabel(lines, x=0.012, ha="left", fontsize=7.5, color=MUTED)
 
 
 def age_map() -> Any:

@@ -7,7 +7,7 @@ import pytest
 from fake_agent import FakeAgent
 from palaestra.envs.registration import make_functional
 from palaestra.envs.stepping import begin, step
-from palaestra.experiments.evaluation import draw_test_tasks, evaluate, summarize_scores
+from palaestra.experiments.evaluation import Scores, draw_test_tasks, evaluate, summarize_scores
 from palaestra.experiments.parallel import Layout
 
 
@@ -90,3 +90,10 @@ def test_summaries_are_per_learner():
     assert summarize_scores(scores) == [
         {"eval/mean_reward": 2.0, "eval/std_reward": 1.0, "eval/mean_ep_length": 15.0, "eval/success_rate": 0.5}
     ]
+
+
+def test_a_share_of_successes_has_no_rounding_of_single_precision():
+    scores = Scores(
+        jnp.zeros((1, 100)), jnp.ones((1, 100), jnp.int32), (jnp.arange(100) < 11).astype(jnp.float32)[None]
+    )
+    assert summarize_scores(scores)[0]["eval/success_rate"] == 0.11

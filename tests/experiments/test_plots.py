@@ -174,6 +174,16 @@ def test_baselines_are_grey_and_others_keep_their_order():
     }
 
 
+@pytest.mark.parametrize("width", [3.0, 5.5, 11.0])
+def test_an_explanation_is_broken_to_the_width_of_its_figure(width):
+    with plot_style.style():
+        figure = plot_style.new_figure(width, 3.0)
+        plot_style.title(figure, "Heading", "what means what, wherever letters are many: " * 6)
+        shown = next(text for text in figure.texts if "letters" in text.get_text())
+        right = shown.get_window_extent(figure.canvas.get_renderer()).x1
+    assert 0.6 * width < right / figure.dpi < width
+
+
 def test_numbers_are_short():
     assert [plot_style.short_number(v) for v in (0, 999, 12_000, 163_840, 1.5e6)] == ["0", "999", "12k", "164k", "1.5M"]
 
