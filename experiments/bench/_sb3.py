@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 
 from ...envs.errors import missing_extra
-from .ppo import EPISODES, EVALUATION_SEED, FINAL_ROUNDS, Case, Learned
+from ._cases import EPISODES, EVALUATION_SEED, FINAL_ROUNDS, Case, Learned
 
 try:
     import torch

@@ -13,8 +13,9 @@ from typing import Any
 
 from ...envs.stepping import take_row
 from . import ppo, transfer
+from ._cases import Case, Learned
 
-WALKER = ppo.Case(
+WALKER = Case(
     name="BipedalWalker",
     ours=transfer.OURS,
     theirs=transfer.PEER,
@@ -51,7 +52,7 @@ def run(budget: float) -> list[dict[str, Any]]:
     return ppo.compare(WALKER, ours, None, theirs) + rows
 
 
-def visit(case: ppo.Case, ours: ppo.Learned) -> list[dict[str, Any]]:
+def visit(case: Case, ours: Learned) -> list[dict[str, Any]]:
     """Rows of each learner's mean return in our walker and in Gymnasium's, equally many episodes."""
     agent, (learners, episodes) = ppo.make_agent(case), ours.final_returns.shape
     rows = []

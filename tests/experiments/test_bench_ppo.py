@@ -11,6 +11,7 @@ import pytest
 from palaestra.envs.errors import MissingExtraError
 from palaestra.experiments import catalog
 from palaestra.experiments.bench import ppo, ppo_walker
+from palaestra.experiments.bench._cases import EPISODES, FINAL_ROUNDS, Learned
 
 try:
     import stable_baselines3
@@ -30,7 +31,7 @@ TINY = {name: dataclasses.replace(case, evaluate_every=2) for name, case in TINY
 def learned(finals, curves, seconds=2.0, compile_seconds=0.0):
     """Learners with given final returns and curves, each episode of an evaluation alike."""
     curves = np.array(curves, float)
-    return ppo.Learned(
+    return Learned(
         steps=100 * np.arange(1, 1 + curves.shape[1]),
         returns=np.repeat(curves[..., None], 3, -1),
         final_returns=np.repeat(np.array(finals, float)[:, None], 4, -1),
@@ -130,8 +131,8 @@ def test_ours_is_examined_when_the_case_says(name):
     found = ppo.train(case, 2)
     due = [steps for steps in range(1, case.total_steps) if case.is_evaluated(steps)]
     assert found.steps.tolist() == [*due, case.total_steps]
-    assert found.returns.shape == (2, len(found.steps), ppo.EPISODES)
-    assert found.final_returns.shape == (2, ppo.EPISODES * ppo.FINAL_ROUNDS)
+    assert found.returns.shape == (2, len(found.steps), EPISODES)
+    assert found.final_returns.shape == (2, EPISODES * FINAL_ROUNDS)
     assert (found.returns[0] != found.returns[1]).any(), "learners are examined on starts of their own"
     assert np.isfinite(found.returns).all() and (found.seconds > 0).all() and found.compile_seconds > 0
 
@@ -154,8 +155,8 @@ def test_the_peer_is_examined_at_the_same_steps(name):
     theirs = _sb3.train(case, 1)
     due = [steps for steps in range(1, case.total_steps) if case.is_evaluated(steps)]
     assert theirs.steps.tolist() == [*due, case.total_steps]
-    assert theirs.returns.shape == (1, len(theirs.steps), ppo.EPISODES)
-    assert theirs.final_returns.shape == (1, ppo.EPISODES * ppo.FINAL_ROUNDS)
+    assert theirs.returns.shape == (1, len(theirs.steps), EPISODES)
+    assert theirs.final_returns.shape == (1, EPISODES * FINAL_ROUNDS)
     assert (theirs.seconds > 0).all()
 
 
