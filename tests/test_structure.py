@@ -1,6 +1,7 @@
-"""The shape of the tree: every package is listed, imports run downward, importing stays light."""
+"""The shape of the tree: every package is listed, imports run downward and in no circle, importing stays light."""
 
 import ast
+import graphlib
 import pathlib
 import subprocess
 import sys
@@ -15,13 +16,19 @@ CONTRACTS = {"contract", "tasks", "stepping", "compilation", "errors", "linear_a
 SOURCES = sorted(p for floor in FLOORS for p in (ROOT / floor).rglob("*.py"))
 
 
+def is_module(name):
+    place = ROOT.joinpath(*name)
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+
+
 def imported_modules(path):
     """Absolute dotted names, without `palaestra.`, of everything of this project that a file imports."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            base = package[: len(package) - node.level + 1]
-            yield (*base, *(node.module.split(".") if node.module else [a.name for a in node.names][:1]))
+            base = (*package[: len(package) - node.level + 1], *(node.module.split(".") if node.module else ()))
+            for alias in node.names:
+                yield (*base, alias.name) if is_module((*base, alias.name)) else base
         elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "palaestra":
             yield tuple(node.module.split(".")[1:])
         elif isinstance(node, ast.Import):
@@ -52,6 +59,14 @@ def test_imports_run_downward(path):
             assert module[1] in CONTRACTS, f"{path}: knows the family {'.'.join(module)}"
         if here[0] == module[0] == "envs" and len(here) > 2 and len(module) > 1:
             assert module[1] in CONTRACTS | {here[1]}, f"{path}: knows another family {'.'.join(module)}"
+
+
+def test_no_module_imports_back():
+    """Imports within functions count: two files that need each other are one, or three."""
+    names = {p: p.relative_to(ROOT).with_suffix("").parts for p in SOURCES}
+    graph = {names[p]: {m for m in imported_modules(p) if m in names.values()} - {names[p]} for p in SOURCES}
+    assert sum(map(len, graph.values())) > 200
+    tuple(graphlib.TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
