@@ -45,6 +45,7 @@ class TaskEnv(FuncEnv):
       reward_range_hint: (low, high) of a typical episode return, for teachers that normalise; None if unknown.
       success_return: an episode whose undiscounted return exceeds this counts as success; None if success is
         defined by `success` or not at all.
+      end_reasons: names of the ways in which an episode terminates, for `end_reason`; () if the family tells none.
       compiler_options: XLA options under which the family's code runs best, per platform.
     """
 
@@ -54,6 +55,7 @@ class TaskEnv(FuncEnv):
     horizon: int
     reward_range_hint: ClassVar[tuple[float, float] | None] = None
     success_return: ClassVar[float | None] = None
+    end_reasons: tuple[str, ...] = ()
     compiler_options: ClassVar[dict[str, dict[str, str | bool]]] = {}
     render_fps: ClassVar[int] = 30
 
@@ -76,6 +78,15 @@ class TaskEnv(FuncEnv):
         """() bool: whether the task counts as solved in this state. False where the family has no such notion."""
         del state, params
         return jnp.zeros((), bool)
+
+    def end_reason(self, state: Any, params: Any = None) -> jax.Array:
+        """() int32: which of `end_reasons` ended the episode in this terminal state; of no meaning in others."""
+        del state, params
+        return jnp.zeros((), jnp.int32)
+
+    def for_rendering(self) -> "TaskEnv":
+        """The form of this environment whose states hold what pictures need; itself unless they show a history."""
+        return self
 
     def render_image(self, state: Any, render_state: Any = None, params: Any = None) -> tuple[Any, np.ndarray]:
         """Draws one concrete (not traced) state: returns (render_state, uint8 (height, width, 3))."""

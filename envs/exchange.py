@@ -82,6 +82,24 @@ def host_info(info: Any) -> Any:
     return array.item() if array.ndim == 0 else array
 
 
+def end_reasons(env: Any, terminated: Any, index: Any) -> Any:
+    """Why an episode ended, in words: the family's, "terminated" if it has none, or "time limit".
+
+    Args:
+      env: the functional environment.
+      terminated: bool, or (K,) bool.
+      index: of the family's `end_reasons`, int or (K,) int; ignored where not terminated.
+
+    Returns:
+      str, or (K,) object.
+    """
+    if isinstance(terminated, np.ndarray):
+        return np.array([end_reasons(env, bool(t), int(i)) for t, i in zip(terminated, index, strict=True)], object)
+    if not terminated:
+        return "time limit"
+    return env.end_reasons[index] if env.end_reasons else "terminated"
+
+
 def check_task(space: Any, task: Any, num_envs: int | None = None) -> Any:
     """Checks a task and returns it as NumPy: one task, or `num_envs` of them along a leading axis.
 

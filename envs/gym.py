@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode
 
 from .contract import TaskEnv
 from .errors import OptionError
-from .exchange import check_action, check_task, describe_task, host_info, host_observation
+from .exchange import check_action, check_task, describe_task, end_reasons, host_info, host_observation
 from .gym_base import Door, seed_of
 from .gym_vector import VectorEnv
 from .gym_window import Window, require_pygame
@@ -35,8 +35,8 @@ class SingleEnv(Door, gymnasium.Env):
     - `reset(seed=s)` starts the stream of `s`; a later `reset()` continues it. Equal seeds and actions give equal bits.
     - Actions that are not finite or of the wrong shape or kind raise `InvalidActionError`; Box actions out of range
       are clipped.
-    - `info` holds "task" after a reset and in the last step of an episode, there beside "success"; whatever the family
-      reports is in it at every step.
+    - `info` holds "task" after a reset and in the last step of an episode, there beside "success" and "end_reason"
+      (the family's words, or "time limit"); whatever the family reports is in it at every step.
 
     Args:
       functional: the pure environment.
@@ -50,7 +50,7 @@ class SingleEnv(Door, gymnasium.Env):
     """
 
     def __init__(self, functional: TaskEnv, render_mode: str | None = None, task: Any = None, index: int = 0):
-        self.functional = functional
+        self.functional = functional if render_mode is None else functional.for_rendering()
         self.task_space = functional.task_space
         self.observation_space = functional.observation_space
         self.action_space = functional.action_space
@@ -105,11 +105,12 @@ class SingleEnv(Door, gymnasium.Env):
             raise gymnasium.error.ResetNeeded("step() after the end of an episode; call reset() first")
         action = check_action(self.action_space, action)
         self._episode, obs, report, info = self._programs.move(self._setting, self._episode, action)
-        reward, terminated, truncated, success = np.asarray(report).tolist()
+        reward, terminated, truncated, success, reason = np.asarray(report).tolist()
         info = host_info(info)
         self._ended = bool(terminated or truncated)
         if self._ended:
-            info |= self._task_info() | {"success": bool(success)}
+            ends = end_reasons(self.functional, bool(terminated), int(reason))
+            info |= self._task_info() | {"success": bool(success), "end_reason": ends}
         if self.render_mode == "human":
             self._show()
         return host_observation(self.observation_space, obs), reward, bool(terminated), bool(truncated), info

@@ -16,7 +16,7 @@ from gymnasium.vector.utils import batch_space
 
 from .contract import TaskEnv
 from .errors import OptionError, short
-from .exchange import check_action, check_task, describe_task, host_observation
+from .exchange import check_action, check_task, describe_task, end_reasons, host_observation
 from .gym_base import Door, seed_of
 from .seats import seed_key, vector_programs
 
@@ -32,8 +32,8 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
     - `set_tasks`, or `reset(options={"task": ...})`, gives each environment the task it uses from its next reset on.
     - Environment i draws from the stream (seed, i): its episodes do not depend on `num_envs`, and environment 0 is
       what `gymnasium.make` gives for the same seed (environment i: `SingleEnv(functional, index=i)`).
-    - `infos` holds "task" at resets and ends and "success" at ends, beside what the family reports at every step;
-      "_<name>" masks tell whose values count. Rewards are float64.
+    - `infos` holds "task" at resets and ends, "success" and "end_reason" at ends, beside what the family reports at
+      every step; "_<name>" masks tell whose values count. Rewards are float64.
 
     Args:
       functional: the pure environment.
@@ -59,7 +59,7 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
             raise OptionError(
                 f"wrong number of environments: num_envs; got {short(num_envs)}; expected at least 1", key="num_envs"
             )
-        self.functional = functional
+        self.functional = functional if render_mode is None else functional.for_rendering()
         self.num_envs = int(num_envs)
         self.task_space = functional.task_space
         self.single_observation_space = functional.observation_space
@@ -218,7 +218,9 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
         infos |= {"final_info": final_info, "_final_info": self._ended.copy()}
 
     def _end_info(self, report: Any, rows: np.ndarray) -> dict[str, Any]:
-        return self._task_info(rows) | {"success": _take(report.success, rows)}
+        success, terminated, index = _take((report.success, report.terminated, report.end_reason), rows)
+        ends = {"success": success, "end_reason": end_reasons(self.functional, terminated, index)}
+        return self._task_info(rows) | ends
 
     def _task_info(self, rows: np.ndarray) -> dict[str, Any]:
         return {"task": describe_task(self.task_space, _take(self._running_tasks, rows))}
@@ -248,7 +250,7 @@ def _batch_size(count: int, num_envs: int) -> int:
 
 
 def _add_rows(infos: dict[str, Any], info: dict[str, Any], rows: Any, num_envs: int) -> None:
-    """Adds values under Gymnasium's convention: zeros for other rows, and a mask "_<name>" beside each.
+    """Adds values under Gymnasium's convention: zeros (None for words) in other rows, and a mask "_<name>" beside each.
 
     Args:
       infos: changed in place.
@@ -262,7 +264,8 @@ def _add_rows(infos: dict[str, Any], info: dict[str, Any], rows: Any, num_envs: 
             _add_rows(infos.setdefault(name, {}), values, rows, num_envs)
         else:
             if name not in infos:
-                infos[name] = np.zeros((num_envs, *values.shape[1:]), values.dtype)
+                empty = None if values.dtype == object else 0
+                infos[name] = np.full((num_envs, *values.shape[1:]), empty, values.dtype)
             infos[name][rows] = values
         infos.setdefault(f"_{name}", np.zeros(num_envs, bool))[rows] = True
 

@@ -31,6 +31,37 @@ class Entry:
     reward_threshold: float | None = None
 
 
+MOTOR_FAMILIES = {
+    "PermExDc": "Permanently excited DC machine",
+    "ExtExDc": "Externally excited DC machine",
+    "SeriesDc": "Series DC machine",
+    "ShuntDc": "Shunt DC machine",
+    "PMSM": "Permanent magnet synchronous machine",
+    "EESM": "Externally excited synchronous machine",
+    "SynRM": "Synchronous reluctance machine",
+    "SCIM": "Squirrel cage induction machine",
+    "DFIM": "Doubly fed induction machine",
+    "SIXPMSM": "Six-phase permanent magnet synchronous machine",
+}
+MOTOR_ACTIONS = {"Cont": "averaged converter", "Finite": "switching states"}
+MOTOR_TASKS = {"CC": "current control", "TC": "torque control", "SC": "speed control"}
+
+
+def _motors() -> tuple[Entry, ...]:
+    """The sixty standard drives."""
+    return tuple(
+        Entry(
+            f"palaestra/Motor-{action}-{task}-{family}-v0",
+            ".motors.build:make_motor",
+            (("family", family), ("action", action), ("task", task)),
+            summary=f"{title}, {aim}, {kind}; temperatures, tolerances, load and reference are the task.",
+        )
+        for family, title in MOTOR_FAMILIES.items()
+        for action, kind in MOTOR_ACTIONS.items()
+        for task, aim in MOTOR_TASKS.items()
+    )
+
+
 ENVIRONMENTS: tuple[Entry, ...] = (
     Entry(
         "palaestra/CartPole-v0",
@@ -61,6 +92,7 @@ ENVIRONMENTS: tuple[Entry, ...] = (
         ".walker.env:StumpTracks",
         summary="BipedalWalker over stumps; their height and distance are the task.",
     ),
+    *_motors(),
 )
 
 

@@ -33,12 +33,13 @@ class Setting(struct.PyTreeNode):
 
 
 class Report(struct.PyTreeNode):
-    """What a step tells the host besides observation and info; all () float32 or bool."""
+    """What a step tells the host besides observation and info; all () float32, bool or small int32."""
 
     reward: jax.Array
     terminated: jax.Array
     truncated: jax.Array
     success: jax.Array
+    end_reason: jax.Array
 
 
 def seed_key(seed: int) -> jax.Array:
@@ -75,13 +76,13 @@ def move(
     key = jax.random.fold_in(setting.key, episode.steps)
     action = clip_action(env.action_space, action)
     episode, timestep = stepping.step(env, key, episode, action, setting.params)
-    report = Report(timestep.reward, timestep.terminated, timestep.truncated, timestep.success)
+    report = Report(timestep.reward, timestep.terminated, timestep.truncated, timestep.success, timestep.end_reason)
     return _strong(episode), timestep.obs, report, timestep.info
 
 
 @dataclasses.dataclass(frozen=True)
 class SinglePrograms:
-    """Compiled programs of one environment: `start`, and `move` with its report packed as (4,) float32."""
+    """Compiled programs of one environment: `start`, and `move` with its report packed as (5,) float32."""
 
     start: Callable[..., Any]
     move: Callable[..., Any]
@@ -96,7 +97,7 @@ def single_programs(env: TaskEnv) -> SinglePrograms:
 
     def move_packed(setting: Setting, episode: Any, action: Any) -> Any:
         episode, obs, report, info = move(env, setting, episode, action)
-        # One array instead of four: each costs a call, and on an accelerator a transfer.
+        # One array instead of five: each costs a call, and on an accelerator a transfer.
         packed = jnp.stack([jnp.asarray(x, jnp.float32) for x in jax.tree.leaves(report)])
         return episode, obs, packed, info
 

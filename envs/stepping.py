@@ -35,6 +35,7 @@ class Timestep(struct.PyTreeNode):
     terminated: jax.Array  # () bool, the task's own end
     truncated: jax.Array  # () bool, the clock's
     success: jax.Array  # () bool, meaningful at the end of an episode
+    end_reason: jax.Array  # () int32 into the family's `end_reasons`, meaningful where terminated
     info: dict[str, jax.Array]
 
     @property
@@ -73,6 +74,7 @@ def step(
         terminated=terminated,
         truncated=steps >= env.horizon,
         success=success,
+        end_reason=env.end_reason(after, params),
         info=env.transition_info(state.env, action, after, params),
     )
     return EpisodeState(env=after, steps=steps, return_=return_), timestep

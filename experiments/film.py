@@ -29,7 +29,7 @@ def film(
     Returns:
       (frames uint8 (K * height, width, 3), returns (K,)).
     """
-    env = agent.env
+    env = agent.env.for_rendering()
     count = jax.tree.leaves(tasks)[0].shape[0]
     key, key_begin = jax.random.split(jax.random.key(seed))
     lanes = compile_for(env, jax.vmap(functools.partial(begin, env)))(jax.random.split(key_begin, count), tasks)

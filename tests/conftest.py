@@ -35,6 +35,15 @@ SPEED: tuple[tuple[str, str, bool], ...] = (
     ("palaestra/BipedalWalker-*", "*test_gym.py*", False),  # the doors see no difference to StumpTracks
     ("palaestra/BipedalWalker-*", "*eager*", False),
     ("palaestra/StumpTracks-*", "*eager*", False),
+    # One drive of every kind of machine, action, task and load; all sixty are made and checked in test_motors.py.
+    ("palaestra/Motor-Cont-CC-PMSM-*", "*", True),
+    ("palaestra/Motor-Finite-SC-SCIM-*", "*", True),
+    ("palaestra/Motor-Finite-CC-ExtExDc-*", "*", True),
+    ("palaestra/Motor-Cont-SC-SeriesDc-*", "*test_contract.py*", True),
+    ("palaestra/Motor-Cont-SC-EESM-*", "*test_contract.py*", True),
+    ("palaestra/Motor-Cont-CC-DFIM-*", "*test_contract.py*", True),
+    ("palaestra/Motor-Finite-TC-SIXPMSM-*", "*test_contract.py*", True),
+    ("palaestra/Motor-*", "*", False),
 )
 
 

@@ -113,6 +113,7 @@ class CartPole(TaskEnv):
     horizon: int = 500
     reward_range_hint: ClassVar[tuple[float, float]] = (0.0, 500.0)
     success_return: ClassVar[float] = 475.0
+    end_reasons = ("the cart left the track", "the pole fell")
     render_fps: ClassVar[int] = 50
     task_space = TaskSpace(
         (
@@ -152,6 +153,9 @@ class CartPole(TaskEnv):
 
     def terminal(self, state: State, rng: jax.Array, params: Params | None = None) -> jax.Array:
         return (jnp.abs(state.position) > TRACK_HALF_LENGTH) | (jnp.abs(state.angle) > MAX_ANGLE)
+
+    def end_reason(self, state: State, params: Params | None = None) -> jax.Array:
+        return (jnp.abs(state.position) <= TRACK_HALF_LENGTH).astype(jnp.int32)
 
     def render_image(
         self, state: State, render_state: Any = None, params: Params | None = None

@@ -54,6 +54,7 @@ class Walker(TaskEnv):
     reward_range_hint: ClassVar[tuple[float, float]] = (-150.0, 350.0)  # teachDeepRL's bounds
     compiler_options: ClassVar[dict[str, dict[str, str | bool]]] = COMPILER_OPTIONS
     render_fps: ClassVar[int] = 50
+    end_reasons = ("the hull touched something", "the walker left the track", "the walker passed the finish line")
 
     def __post_init__(self) -> None:
         if self.solver not in SOLVERS:
@@ -138,6 +139,9 @@ class Walker(TaskEnv):
 
     def terminal(self, state: State, rng: jax.Array, params: Params | None = None) -> jax.Array:
         return sensing.terminal(_hull_x(state), state.hull_touched, state.terrain.finish)
+
+    def end_reason(self, state: State, params: Params | None = None) -> jax.Array:
+        return jnp.where(state.hull_touched, 0, jnp.where(_hull_x(state) < 0, 1, 2)).astype(jnp.int32)
 
     def transition_info(
         self, state: State, action: jax.Array, next_state: State, params: Params | None = None

@@ -127,6 +127,8 @@ def assert_alike(ours, reference):
             assert_alike(a, b)
     elif ours is None or reference is None:
         assert ours is reference
+    elif isinstance(ours, str):
+        assert ours == reference
     elif ours.dtype == object:
         assert_alike(list(ours), list(reference))
     else:

@@ -136,6 +136,8 @@ def assert_alike(a, b):
             assert_alike(x, y)
     elif a is None or b is None:
         assert a is b
+    elif isinstance(a, str):
+        assert a == b
     elif a.dtype == object:
         assert_alike(list(a), list(b))
     else:

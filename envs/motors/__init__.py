@@ -1,0 +1,1 @@
+"""Electric drives: machine, converter, supply, load and reference as one pure step; see `env.Motor`."""
