@@ -1,24 +1,49 @@
-"""Writes one page per environment class: its docstring, its ids, its task space and its picture."""
+"""Writes one page per environment: its docstring, its ids, its task space and its picture.
+
+Electric drives of one machine family share a page, and all of them an overview.
+"""
 
 import inspect
 import pathlib
 import re
 
+import motor_overview
+import motor_pages
 from palaestra.envs.registration import ENVIRONMENTS, make_functional
+
+OVERVIEW = "motors"
 
 
 def write(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Writes the pages and their index into `folder`; returns the pages."""
+    """Writes the pages and their index into `folder` and removes others; returns the pages."""
     folder.mkdir(exist_ok=True)
-    pages = []
-    for entry in ENVIRONMENTS:
-        page = folder / f"{slug(entry.id)}.md"
-        page.write_text(page_text(entry))
-        pages.append(page)
-    names = "\n".join(page.stem for page in pages)
-    toc = f"# Environments\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
-    (folder / "index.md").write_text(toc)
-    return pages
+    pages = {name: page_text(name) for name in names()}
+    top = "\n".join([*(name for name in pages if not _is_shared(name)), OVERVIEW])
+    pages |= {
+        OVERVIEW: motor_overview.page_text([name for name in pages if _is_shared(name)]),
+        "index": f"# Environments\n\n```{{toctree}}\n:maxdepth: 1\n\n{top}\n```\n",
+    }
+    for old in folder.glob("*.md"):
+        if old.stem not in pages:
+            old.unlink()
+    for name, text in pages.items():
+        (folder / f"{name}.md").write_text(text)
+    return [folder / f"{name}.md" for name in pages]
+
+
+def names() -> list[str]:
+    """Names of the environments' pages."""
+    return list(dict.fromkeys(entry.page or slug(entry.id) for entry in ENVIRONMENTS))
+
+
+def page_text(name: str) -> str:
+    """The page of that name."""
+    entries = [entry for entry in ENVIRONMENTS if name in (entry.page, slug(entry.id))]
+    return motor_pages.page_text(entries) if _is_shared(name) else _own_page(entries[0])
+
+
+def _is_shared(name: str) -> bool:
+    return any(entry.page == name for entry in ENVIRONMENTS)
 
 
 def slug(id: str) -> str:
@@ -26,7 +51,7 @@ def slug(id: str) -> str:
     return id.split("/")[1].lower()
 
 
-def page_text(entry) -> str:
+def _own_page(entry) -> str:
     """The page of one id."""
     env = make_functional(entry.id)
     lines = [f"# {entry.id.split('/')[1]}", "", entry.summary, ""]

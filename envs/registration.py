@@ -6,6 +6,9 @@ documentation and the command line run over: a family is tested, documented and 
 
 import dataclasses
 import importlib
+import inspect
+import typing
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -22,6 +25,7 @@ class Entry:
       kwargs: the factory's arguments for this id; a user's own override them.
       summary: one line for `palaestra list`.
       reward_threshold: the return at which the task counts as solved, where the original states one.
+      page: name of the documentation page, where several ids share one.
     """
 
     id: str
@@ -29,6 +33,7 @@ class Entry:
     kwargs: tuple[tuple[str, Any], ...] = ()
     summary: str = ""
     reward_threshold: float | None = None
+    page: str = ""
 
 
 MOTOR_FAMILIES = {
@@ -54,7 +59,8 @@ def _motors() -> tuple[Entry, ...]:
             f"palaestra/Motor-{action}-{task}-{family}-v0",
             ".motors.build:make_motor",
             (("family", family), ("action", action), ("task", task)),
-            summary=f"{title}, {aim}, {kind}; temperatures, tolerances, load and reference are the task.",
+            summary=f"{title}: {aim}, {kind}.",
+            page=f"motor-{family.lower()}",
         )
         for family, title in MOTOR_FAMILIES.items()
         for action, kind in MOTOR_ACTIONS.items()
@@ -108,12 +114,24 @@ def entry(id: str) -> Entry:
     raise KeyError(id)
 
 
+def factory(id: str) -> Callable[..., Any]:
+    """The callable that makes the `TaskEnv` of an id."""
+    module, name = entry(id).factory.split(":")
+    made: Callable[..., Any] = getattr(importlib.import_module(module, __package__), name)
+    return made
+
+
+def arguments(id: str) -> dict[str, tuple[Any, Any]]:
+    """{name: (type, default)} of what `make_functional` takes for an id."""
+    maker, given = factory(id), dict(entry(id).kwargs)
+    hints = typing.get_type_hints(vars(maker)["__init__"] if isinstance(maker, type) else maker)
+    parameters = inspect.signature(maker).parameters
+    return {name: (hints.get(name, Any), given.get(name, p.default)) for name, p in parameters.items()}
+
+
 def make_functional(id: str, **kwargs: Any) -> Any:
-    """The pure `TaskEnv` behind an id, for use inside `jit`; `kwargs` go to the family's class."""
-    found = entry(id)
-    module, name = found.factory.split(":")
-    factory = getattr(importlib.import_module(module, __package__), name)
-    return factory(**(dict(found.kwargs) | kwargs))
+    """The pure `TaskEnv` behind an id, for use inside `jit`; `kwargs` go to the family's class or function."""
+    return factory(id)(**(dict(entry(id).kwargs) | kwargs))
 
 
 def register_all() -> None:

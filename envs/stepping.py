@@ -8,6 +8,7 @@ every so many steps, and a lane that ends more than once before the next `prepar
 Letters: B lanes, D task parameters.
 """
 
+import math
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,9 @@ from flax import struct
 from jax.custom_batching import custom_vmap
 
 from .contract import TaskEnv
+
+
+NARROW = 256  # numbers in a row
 
 
 class EpisodeState(struct.PyTreeNode):
@@ -147,8 +151,11 @@ def replace_rows(mask: jax.Array, old: Any, new: Any) -> Any:
     """Rows of `new` where `mask` (B,), else rows of `old`; leading axis B in every leaf.
 
     States can be thousands of numbers wide and few lanes end at a time, so on a CPU the rows are copied one by one,
-    in place; an accelerator selects, because there bandwidth is cheap and loops are not.
+    in place; an accelerator selects, because there bandwidth is cheap and loops are not. Narrow rows are selected
+    everywhere: copying one costs a call per leaf.
     """
+    if sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(old)) <= NARROW:
+        return _select_rows(mask, old, new)
     return jax.lax.platform_dependent(mask, old, new, cpu=_copy_rows, default=_select_rows)
 
 

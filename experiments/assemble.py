@@ -1,7 +1,6 @@
 """From names and settings to objects: the environment, the teacher and the agent of a run, and back from its folder."""
 
 import argparse
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -93,14 +92,13 @@ def read_setup(run_dir: Path) -> RunConfig:
 
 
 def make_env(id: str, kwargs: Mapping[str, Any]) -> Any:
-    """The functional environment of an id; every argument is checked against the family's fields."""
-    cls = type(registration.make_functional(id))
-    fields = config.settable_fields(cls) if dataclasses.is_dataclass(cls) else {}
+    """The functional environment of an id; every argument is checked against what the family takes."""
+    known = registration.arguments(id)
     typed = {}
     for name, value in kwargs.items():
-        if name not in fields:
-            raise unknown("key", f"env.{name}", [f"env.{field}" for field in fields])
-        typed[name] = config.convert(fields[name], value, f"env.{name}")
+        if name not in known:
+            raise unknown("key", f"env.{name}", [f"env.{argument}" for argument in known])
+        typed[name] = config.convert(config.known_type(*known[name]), value, f"env.{name}")
     try:
         return registration.make_functional(id, **typed)
     except (ValueError, TypeError) as error:

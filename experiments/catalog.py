@@ -65,6 +65,18 @@ STUDIES = _by_name(
         ".stump_tracks:Config",
         "The same at full size, for an accelerator: 20 M steps, 16 seeds.",
     ),
+    Entry(
+        "motors_vs_pi",
+        ".motors_vs_pi",
+        ".motors_vs_pi:Config",
+        "PPO against PI and deadbeat control on three electric drives, ten seeds each.",
+    ),
+    Entry(
+        "motors_drift",
+        ".motors_drift",
+        ".motors_drift:Config",
+        "A robust current controller: ALP-GMM, random and nominal physics of a drive.",
+    ),
 )
 
 

@@ -89,7 +89,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
 def settable_fields(cls: type) -> dict[str, Any]:
     """{name: type} of a dataclass's fields that its constructor takes."""
     hints = typing.get_type_hints(cls)
-    return {f.name: _known_type(hints[f.name], f) for f in dataclasses.fields(cls) if f.init}
+    return {f.name: known_type(hints[f.name], f.default) for f in dataclasses.fields(cls) if f.init}
 
 
 def key_names(cls: type, prefix: str = "") -> list[str]:
@@ -216,11 +216,11 @@ def _expect(holds: bool, value: Any, expected: str, where: str) -> Any:
     return value
 
 
-def _known_type(hint: Any, field: dataclasses.Field) -> Any:
+def known_type(hint: Any, default: Any) -> Any:
     """The annotation, or the type of the default where the annotation says nothing a file could satisfy."""
     members = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     usable = any(m in _SCALARS or typing.get_origin(m) or dataclasses.is_dataclass(m) for m in members)
-    return hint if usable or type(field.default) not in _SCALARS else type(field.default)
+    return hint if usable or type(default) not in _SCALARS else type(default)
 
 
 def _is_plain(owner: Any, field: dataclasses.Field) -> bool:

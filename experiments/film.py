@@ -43,7 +43,10 @@ def film(
 
     forward = compile_for(env, forward)
     running, returns = np.ones(count, bool), np.zeros(count)
-    pictures = [_picture(env, lanes, i) for i in range(count)]
+    drawing, pictures = None, []
+    for lane in range(count):
+        drawing, picture = _picture(env, lanes, lane, drawing)
+        pictures.append(picture)
     frames, steps = [np.concatenate(pictures)], 0
     while running.any() and (max_steps is None or steps < max_steps):
         key, key_now = jax.random.split(key)
@@ -53,7 +56,7 @@ def film(
         ends_now = running & np.asarray(ended)
         if steps % every == 0 or ends_now.any():
             for i in np.flatnonzero(running):
-                pictures[i] = _picture(env, lanes, int(i))
+                drawing, pictures[i] = _picture(env, lanes, int(i), drawing)
             frames.append(np.concatenate(pictures))
         running &= ~ends_now
     return frames, returns
@@ -67,6 +70,6 @@ def half_size(frames: list[np.ndarray]) -> Iterator[np.ndarray]:
         yield np.asarray(Image.fromarray(frame).reduce(2))
 
 
-def _picture(env: Any, lanes: Any, lane: int) -> np.ndarray:
+def _picture(env: Any, lanes: Any, lane: int, drawing: Any) -> tuple[Any, np.ndarray]:
     state, params = take_row((lanes.episode.env, lanes.params), lane)
-    return env.render_image(state, None, params)[1]
+    return env.render_image(state, drawing, params)

@@ -12,6 +12,8 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 sys.path.insert(0, str(ROOT / "docs"))
 import environment_pages  # noqa: E402
+import motor_pages  # noqa: E402
+from palaestra.envs.motors.families import FAMILIES  # noqa: E402
 
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "environments")]
 
@@ -29,10 +31,27 @@ def test_code_blocks_run(page, tmp_path, monkeypatch):
     run_blocks(page.read_text(), page.stem)
 
 
-@pytest.mark.parametrize("entry", environment_pages.ENVIRONMENTS, ids=lambda e: e.id)
-def test_environment_pages_are_complete_and_their_example_runs(entry, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", environment_pages.names())
+def test_environment_pages_are_complete_and_their_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = environment_pages.page_text(entry)
+    text = environment_pages.page_text(name)
     for heading in ("Description", "Action space", "Observation space", "Reward", "Start", "End", "Task", "Source"):
         assert f"## {heading}" in text
-    run_blocks(text, entry.id)
+    run_blocks(text, name)
+
+
+def test_every_id_is_on_a_page_and_drives_share_theirs(tmp_path):
+    pages = {page.stem: page.read_text() for page in environment_pages.write(tmp_path)}
+    for entry in environment_pages.ENVIRONMENTS:
+        assert f"`{entry.id}`" in pages[entry.page or environment_pages.slug(entry.id)]
+    assert len(pages) == 5 + 10 + 2
+    (tmp_path / "old.md").write_text("of an id that is gone")
+    environment_pages.write(tmp_path)
+    assert {path.stem for path in tmp_path.iterdir()} == set(pages)
+
+
+def test_every_machine_parameter_has_a_meaning_and_a_unit():
+    for family, sheet in FAMILIES.items():
+        found = motor_pages.documented_fields(sheet.machine.Params)
+        assert found.keys() == sheet.parameters.keys(), family
+        assert all(unit != "1" or name in ("p", "k") for name, (unit, _) in found.items())

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from ..errors import OptionError, short
 from . import loads
-from .converters import TERMINALS, Converter
+from .converters import AVERAGED_TAU, TERMINALS, Converter
 from .drift import EXTRAS, MAX_DEAD_TIME, Nominal
-from .env import Motor
+from .env import Motor, action_space
 from .families import ACTIONS, FAMILIES, TASKS, Family, table_entry
 from .integrators import METHODS
 from .layout import Layout, make_layout
@@ -121,14 +121,20 @@ def make_motor(
         "supply_voltage", table_entry(sheet.supply, action, task) if supply_voltage is None else supply_voltage
     )
     layout = _layout(motor, sheet, parameters, limits, nominal, bridges, voltage, chosen_supply, flux_observer)
-    chosen_load, load_values = _load(sheet, action, task, load, load_parameters, extras)
+    chosen_load, load_values = _load(sheet, action, task, load, load_parameters, extras, gem)
     names = tuple(referenced) if referenced is not None else _referenced(sheet, task)
     generators = _generators(reference, len(names), gem)
     share = _interlocking(interlocking_time, tau)
     _check_dead_time(dead_time)
     _check_control(control, action, motor, bridges)
     finite = action == "Finite"
-    legs = Converter(bridges, finite, interlocking=share > 0 or "interlocking" in extras, gem=gem)
+    legs = Converter(
+        bridges,
+        finite,
+        interlocking=share > 0 or "interlocking" in extras,
+        gem=gem,
+        period_ratio=tau / AVERAGED_TAU if gem and not finite else 1.0,
+    )
     kinds = [k for g in generators for k in (g.generators if isinstance(g, Switched) else (g,))]
     given = {"resistance": 0.0, "capacitance": 4e-3, "frequency": 50.0}
     if supply == "rc":
@@ -151,7 +157,7 @@ def make_motor(
                 waves=any(isinstance(k, Wave) or type(k).__name__ == "BandLimited" for k in kinds),
                 sub_episodes=any(k.num_draws > 0 for k in kinds),
                 prescribed=isinstance(chosen_load, loads.ConstantSpeed | loads.OrnsteinUhlenbeck),
-                one_sided_speed="omega" in sheet.one_sided,
+                one_sided_speed=layout.low[layout.index("omega")] == 0,
                 stiff=isinstance(chosen_supply, Ideal),
                 extras=tuple(sorted(set(extras), key=EXTRAS.index)),
             ),
@@ -162,7 +168,7 @@ def make_motor(
             references=References(generators, len(names), preview),
             reward_terms=_reward(sheet, layout, names, task, weights, powers, reward_offset),
             limits=_limits(motor, sheet, gem) if watched is None else tuple(watched),
-            observed=Observation(layout, names, preview, angle, _largest_action(legs, previous_action), gem_obs),
+            observed=Observation(layout, names, preview, angle, _largest_action(legs, control, previous_action), gem_obs),
             tau=tau,
             horizon=horizon if horizon is not None else (NO_HORIZON if gem else HORIZON[action]),
             solver=solver,
@@ -171,7 +177,7 @@ def make_motor(
             noise=noise,
             flux_observer=flux_observer,
             gem=gem,
-            start=tuple(sorted(_start(motor, start).items())),
+            start=tuple(sorted(_start(motor, start, gem).items())),
         )
     except ValueError as error:
         raise OptionError(str(error)) from None
@@ -292,9 +298,12 @@ def _one_sided(motor: Machine, bridges: tuple[str, ...]) -> tuple[str, ...]:
     """Quantities that one- and two-quadrant converters keep from being negative."""
     if motor.has_angle:
         return ()
+    fed = bridges * len(motor.currents) if len(bridges) == 1 else bridges  # one bridge feeds both windings
     voltages = tuple(name for name, b in zip(motor.phases, bridges, strict=True) if b in ("1QC", "2QC"))
-    currents = tuple(name for name, b in zip(motor.currents, bridges, strict=False) if b == "1QC")
-    return voltages + currents
+    currents = tuple(name for name, b in zip(motor.currents, fed, strict=True) if b == "1QC")
+    speed = ("omega",) if len(voltages) == len(motor.phases) else ()
+    torque = ("torque",) if len(currents) == len(motor.currents) else ()
+    return speed + torque + voltages + currents
 
 
 def _with_flux(layout: Layout, motor: Machine, parameters: dict[str, float], current: float) -> Layout:
@@ -317,11 +326,14 @@ def _load(
     load: Any,
     given: Mapping[str, float] | None,
     extras: Sequence[str],
+    gem: bool,
 ) -> tuple[Any, dict[str, float]]:
     if load is None:
         load = "polynomial" if task == "SC" else "constant_speed"
         load = "load_step" if "load_step" in extras and task == "SC" else load
     chosen = _chosen("load", load, LOADS)
+    if gem and isinstance(chosen, loads.SpeedProfile):
+        chosen = dataclasses.replace(chosen, gem=True)
     if "load_step" in extras and not getattr(chosen, "steps", False):
         raise OptionError(f"extras has 'load_step'; the load {load!r} has none, expected 'load_step'", key="extras")
     a, b, c, j_load = table_entry(sheet.load, action, task)
@@ -410,10 +422,10 @@ def _limits(motor: Machine, sheet: Family, gem: bool) -> tuple[Limit, ...]:
     return together + alone + rotor
 
 
-def _largest_action(converter: Converter, shown: bool) -> tuple[float, ...]:
+def _largest_action(converter: Converter, control: str, shown: bool) -> tuple[float, ...]:
     if not shown:
         return ()
-    space = converter.action_space
+    space = action_space(converter, control)
     if hasattr(space, "high"):
         return tuple(float(x) for x in space.high)
     counts = getattr(space, "nvec", None)
@@ -428,6 +440,12 @@ def _substeps(substeps: int | None, family: str) -> int:
     return substeps
 
 
-def _start(motor: Machine, given: Mapping[str, float] | None) -> dict[str, float]:
-    names = [f.name for f in dataclasses.fields(motor.State)] + ["omega"] + ["epsilon"] * motor.has_angle
-    return {k: v for k, v in _merged("start", dict.fromkeys(names, 0.0), given).items() if v}
+def _start(motor: Machine, given: Mapping[str, float] | None, gem: bool) -> dict[str, float]:
+    electrical = [f.name for f in dataclasses.fields(motor.State)] + ["epsilon"] * motor.has_angle
+    start = _merged("start", dict.fromkeys([*electrical, "omega"], 0.0), given)
+    if gem:
+        # The original lists what is given, in that order, then the rest, q before d, and reads the list by position.
+        own = sorted(electrical, key=lambda name: {"i_sq": -2, "i_sd": -1}.get(name, 0) * (motor.family != "SIXPMSM"))
+        listed = dict.fromkeys([*(name for name in given or () if name != "omega"), *own])
+        start |= dict(zip(electrical, [start[name] for name in listed], strict=True))
+    return {k: v for k, v in start.items() if v}

@@ -28,7 +28,7 @@ TERMINALS = {"1QC": 1, "2QC": 1, "4QC": 1, "B6": 3, "direct": 3}
 FINITE_ACTIONS = {"1QC": 2, "2QC": 3, "4QC": 4, "B6": 8}
 LEGS = {"1QC": 0, "2QC": 1, "4QC": 2, "B6": 3, "direct": 0}
 SWING = {"1QC": 1.0, "2QC": 1.0, "4QC": 1.0, "B6": 0.5, "direct": 1.0}  # largest terminal voltage per supply voltage
-AVERAGED_TAU, SWITCHED_TAU = 1e-4, 1e-5  # [s] the original's default control periods
+AVERAGED_TAU = 1e-4  # [s] the original's default control period of averaged converters
 
 OFF, UPPER, LOWER = 0, 1, 2
 
@@ -42,8 +42,9 @@ class Converter:
       finite: actions are switching states instead of averages.
       interlocking: whether interlocking is simulated at all; without, it costs nothing.
       gem: reproduce the original's errors: the second leg of an averaged 4QC sees the current with the wrong sign,
-        so that interlocking cancels; averaged 4QC and B6 take their default instead of the actual control period; a
-        finite leg that interlocks stays off for the whole step; legs keep their state through a reset.
+        so that interlocking cancels; a finite leg that interlocks stays off for the whole step.
+      period_ratio: of the control period to that which an averaged 4QC or B6 counts interlocking by; not 1 in the gem
+        form alone, where it is their default control period.
 
     Raises:
       ValueError: an unknown bridge.
@@ -53,6 +54,7 @@ class Converter:
     finite: bool
     interlocking: bool = False
     gem: bool = False
+    period_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         for bridge in self.bridges:
@@ -97,7 +99,7 @@ class Converter:
             if bridge == "2QC":
                 wanted.append(command)
             elif bridge == "4QC":
-                wanted += [LOWER - jnp.isin(command, jnp.array(on)).astype(jnp.int32) for on in ((0, 1), (0, 2))]
+                wanted += [LOWER - ((command == 0) | (command == own)).astype(jnp.int32) for own in (1, 2)]
             elif bridge == "B6":
                 wanted += [LOWER - (command >> bit & 1) for bit in (2, 1, 0)]
         return tuple(wanted)
@@ -140,6 +142,7 @@ class Converter:
         if bridge == "2QC":
             u, i = self._leg(command[0], currents[0], interlocking)
             return [u], i
+        interlocking = interlocking * self.period_ratio
         if bridge == "4QC":
             if not self.interlocking:
                 return [command[0]], command[0] * currents[0]
@@ -181,9 +184,12 @@ def _switched_leg(state: jax.Array, current: Any) -> tuple[Any, Any]:
     return up, up * current
 
 
-def interlock(present: tuple[jax.Array, ...], wanted: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-    """Leg states in the interlocking interval: off where a leg changes from one rail to the other."""
-    return tuple(
-        jnp.where((now != want) & (now != OFF) & (want != OFF), OFF, want)
-        for now, want in zip(present, wanted, strict=True)
-    )
+def interlock(
+    present: tuple[jax.Array, ...], wanted: tuple[jax.Array, ...], share: Any
+) -> tuple[tuple[jax.Array, ...], jax.Array]:
+    """(leg states in the interlocking interval, whether any leg waits): off where a leg changes rails, if share > 0."""
+    waits = [
+        (now != want) & (now != OFF) & (want != OFF) & (share > 0) for now, want in zip(present, wanted, strict=True)
+    ]
+    legs = tuple(jnp.where(wait, OFF, want) for wait, want in zip(waits, wanted, strict=True))
+    return legs, jnp.any(jnp.stack(waits))

@@ -146,7 +146,12 @@ def _extra_parameters(nominal: Nominal, torque: float) -> list[Parameter]:
         ],
         "interlocking": [
             Parameter(
-                "interlocking", 0.0, 0.05, nominal.interlocking, "1", doc="Both switches off, share of the period."
+                "interlocking",
+                0.0,
+                max(0.05, nominal.interlocking),
+                nominal.interlocking,
+                "1",
+                doc="Both switches off, share of the period.",
             )
         ],
         "noise": [

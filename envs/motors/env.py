@@ -55,6 +55,14 @@ class State(struct.PyTreeNode):
     trace: jax.Array | None  # (N, S + R) the last N measurements and their references, oldest first, for pictures
 
 
+def action_space(converter: Converter, control: str) -> Space:
+    """One entry per phase, or with control "dq" two per group of three phases."""
+    if control == "phase":
+        return converter.action_space
+    count = converter.num_terminals - sum(b == "B6" for b in converter.bridges)
+    return spaces.Box(-np.ones(count, np.float32), np.ones(count, np.float32), dtype=np.float32)
+
+
 @dataclasses.dataclass(frozen=True)
 class Motor(TaskEnv):
     """An electric drive whose currents, torque or speed shall follow a reference.
@@ -115,10 +123,7 @@ class Motor(TaskEnv):
 
     @functools.cached_property
     def action_space(self) -> Space:  # type: ignore[override]
-        if self.control == "phase":
-            return self.converter.action_space
-        count = self.converter.num_terminals - sum(b == "B6" for b in self.converter.bridges)
-        return spaces.Box(-np.ones(count, np.float32), np.ones(count, np.float32), dtype=np.float32)
+        return action_space(self.converter, self.control)
 
     @property
     def end_reasons(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -154,7 +159,7 @@ class Motor(TaskEnv):
             angle=angle,
             load=load,
             supply=supply,
-            legs=tuple(jnp.zeros((), jnp.int32) for _ in range(self.converter.num_legs * self._keeps_legs)),
+            legs=tuple(jnp.zeros((), jnp.int32) for _ in range(self.converter.num_legs if self._keeps_legs else 0)),
             pending=jnp.stack([action] * self.max_dead_time) if self.max_dead_time else None,
             action=action if self.observed.previous_action else None,
             flux=(jnp.zeros_like(omega),) * 2 if self.flux_observer else None,
@@ -166,7 +171,7 @@ class Motor(TaskEnv):
             trace=None,
         )
         u = self.machine.inputs(phases, angle)
-        state = self._measure(state, u, phases, u_sup, (x, angle), params.machine)
+        state = self._measure(state, u, phases, u_sup, None, params.machine)
         if not self.trace:
             return state
         first = jnp.concatenate([state.measured, state.references.shown[0]])
@@ -234,8 +239,13 @@ class Motor(TaskEnv):
         return draw_scope(self, state, render_state)
 
     @property
-    def _keeps_legs(self) -> int:
-        return int(self.converter.has_leg_states)
+    def _late_legs(self) -> bool:
+        """The original asks the supply for the current of the legs' states before the action."""
+        return self.gem and self.converter.finite and not self.nominal.stiff
+
+    @property
+    def _keeps_legs(self) -> bool:
+        return self.converter.has_leg_states or self._late_legs
 
     def _keys(self, rng: jax.Array) -> tuple[jax.Array, Any, Any]:
         """Keys of reference, load and noise; splitting costs as much as drawing, so only where there is use for it."""
@@ -294,26 +304,26 @@ class Motor(TaskEnv):
         """One control period: (state, u, terminal and supply voltages, (x, angle) at the last interval's start)."""
         wanted = self.converter.legs_wanted(action) if self.converter.finite else ()
         share = params.interlocking
-        if self.gem:
-            share = share * (self.tau / (1e-5 if self.converter.finite else 1e-4))
         intervals: list[tuple[tuple[jax.Array, ...], Any]] = [(wanted, self.tau)]
-        if self._keeps_legs:
-            waiting = interlock(state.legs, wanted)
-            waiting = tuple(jnp.where(share > 0, w, want) for w, want in zip(waiting, wanted, strict=True))
+        if self.converter.has_leg_states:
+            waiting, any_waits = interlock(state.legs, wanted, share)
             wanted = waiting if self.gem else wanted
-            intervals = [(waiting, self.tau * params.interlocking), (wanted, self.tau * (1 - params.interlocking))]
+            first = self.tau * jnp.where(any_waits, share, 0.0)
+            intervals = [(waiting, first), (wanted, self.tau - first)]
         elapsed = jnp.where(state.steps > 0, self.tau, 0.0).astype(state.omega.dtype)
         for legs, duration in intervals:
             before = (state.x, state.angle)
             currents = self.machine.terminal_currents(state.x, state.angle, machine)
             outputs, drawn = self.converter.outputs(action, legs, currents, share)
+            if self._late_legs:
+                _, drawn = self.converter.outputs(action, state.legs, currents, share)
             supply, u_sup = self.supply.voltages(state.supply, params.supply, drawn, time, elapsed)
             each = u_sup if len(u_sup) > 1 else u_sup * len(outputs)
             phases = tuple(output * voltage for output, voltage in zip(outputs, each, strict=True))
             u = self.machine.inputs(phases, state.angle)
-            state, u = self._integrate(state.replace(supply=supply), u, duration, machine, params, fixed)
+            state = state.replace(supply=supply, legs=legs if self._keeps_legs else ())
+            state, u = self._integrate(state, u, duration, machine, params, fixed)
             elapsed = jnp.zeros_like(elapsed)
-        state = state.replace(legs=wanted if self._keeps_legs else ())
         return state, u, phases, u_sup, before
 
     def _integrate(
@@ -338,13 +348,16 @@ class Motor(TaskEnv):
         u: Any,
         phases: tuple[Any, ...],
         u_sup: tuple[Any, ...],
-        before: tuple[Any, Angle | None],
+        before: tuple[Any, Angle | None] | None,
         machine: Any,
         key: jax.Array | None = None,
         params: Params | None = None,
     ) -> State:
         layout = self.layout
-        values = self.machine.report(state.x, u, phases, state.angle, before, machine)
+        if before is None:
+            values = self.machine.report_start(state.x, u, phases, state.angle, machine)
+        else:
+            values = self.machine.report(state.x, u, phases, state.angle, before, machine)
         values |= {"omega": state.omega, "torque": self.machine.torque(state.x, machine)}
         if state.angle is not None:
             values["epsilon"] = state.angle.value
@@ -388,9 +401,6 @@ class Motor(TaskEnv):
         """(x, omega, angle): the configured start plus a random part of size `spread`."""
         names = [field.name for field in dataclasses.fields(self.machine.State)]
         start, dtype = dict(self.start), params.load.speed.dtype  # type: ignore[union-attr]
-        if self.gem and self.machine.family in ("PMSM", "SynRM", "EESM"):
-            # The original stores its start in the order (i_sq, i_sd, ...) and reads it as (i_sd, i_sq, ...).
-            start = start | {"i_sd": start.get("i_sq", 0.0), "i_sq": start.get("i_sd", 0.0)}
         draws = params.spread * jax.random.uniform(key, (len(names) + 2,), dtype, -1.0, 1.0)
         sizes = drift.initial_scale(tuple(names), self.layout, dict(self.nominal.machine))
         x = self.machine.State(**{n: start.get(n, 0.0) + sizes[n] * draws[i] for i, n in enumerate(names)})

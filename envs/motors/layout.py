@@ -12,7 +12,7 @@ from .machines.machine import Machine
 
 BOUND = 2.0  # of normalised currents, torque and speed in the observation space: far beyond where episodes end
 ROOM = 1.25  # of normalised voltages above what the converter can give
-UNITS = {"omega": "rad/s", "torque": "N m", "epsilon": "rad"}
+UNITS = {"omega": "rad/s", "torque": "N m", "epsilon": "rad", "psi_abs": "V s", "psi_angle": "rad", "i": "A", "u": "V"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Layout:
     def width(self, name: str) -> float:
         """Width of the normalised range of `name`: 2, or 1 if it is one-sided."""
         return 1.0 - self.low[self.index(name)]
+
+
+def unit(name: str) -> str:
+    """SI unit of a measured quantity."""
+    return UNITS[name] if name in UNITS else UNITS[name[0]]
 
 
 def make_layout(

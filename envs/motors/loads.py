@@ -26,15 +26,15 @@ class Params(struct.PyTreeNode):
     a: Scalar = 0.0  # [N m] static friction
     b: Scalar = 0.0  # [N m s/rad] viscous friction
     c: Scalar = 0.0  # [N m s^2/rad^2] fan
-    j_load: Scalar = 1e-5  # [kg m^2]
+    j_load: Scalar = 1e-5  # [kg m^2] moment of inertia
     speed: Scalar = 0.0  # [rad/s] of the constant-speed load, mean of the Ornstein-Uhlenbeck speed
     theta: Scalar = 1.0  # [1/s] return of the Ornstein-Uhlenbeck speed
-    sigma: Scalar = 50.0  # [rad/s/sqrt(s)] its noise
-    bound: Scalar = 200.0  # [rad/s] and its range, +-
+    sigma: Scalar = 50.0  # [rad/s/sqrt(s)] noise of the Ornstein-Uhlenbeck speed
+    bound: Scalar = 200.0  # [rad/s] range of the Ornstein-Uhlenbeck speed, +-
     stiffness: Scalar = 1e3  # [N m/rad] of the shaft between two masses
-    damping: Scalar = 0.1  # [N m s/rad] of that shaft
+    damping: Scalar = 0.1  # [N m s/rad] of the shaft between two masses
     breakaway: Scalar = 0.0  # [N m] Stribeck friction above static friction
-    stribeck_speed: Scalar = 1.0  # [rad/s] over which it falls
+    stribeck_speed: Scalar = 1.0  # [rad/s] over which Stribeck friction falls
     step_height: Scalar = 0.0  # [N m] load torque that sets in within the episode
 
 
@@ -107,6 +107,12 @@ class OrnsteinUhlenbeck:
         return fixed, _still(state)
 
 
+class Clock(struct.PyTreeNode):
+    """State of a load that depends on time."""
+
+    time: jax.Array  # () [s] since the episode's start
+
+
 @dataclasses.dataclass(frozen=True)
 class SpeedProfile:
     """A given speed over time.
@@ -114,27 +120,36 @@ class SpeedProfile:
     Attributes:
       samples: (K,) [rad/s], linearly interpolated; the last holds on.
       interval: [s] between samples.
+      gem: the speed follows the profile through a lag of one control period, `d omega/dt = (f(t + tau) - omega) / tau`
+        at every instant, as in the original; else it is on the profile at the end of every step.
     """
 
     samples: tuple[float, ...]
     interval: float
+    gem: bool = False
     moves: ClassVar[bool] = False
 
     def initial(self, key: jax.Array, omega: jax.Array, params: Params, duration: float) -> tuple[jax.Array, Any]:
-        return jnp.full_like(omega, self.samples[0]), ()
+        return jnp.full_like(omega, self.samples[0]), Clock(time=jnp.zeros_like(omega)) if self.gem else ()
 
     def prescribe(self, key: jax.Array, omega: jax.Array, state: Any, params: Params, time: Any, tau: float) -> Any:
-        place = jnp.clip((time + tau) / self.interval, 0.0, len(self.samples) - 1.0)
-        first = jnp.clip(jnp.floor(place), 0.0, max(len(self.samples) - 2.0, 0.0))
-        table = jnp.asarray(self.samples, omega.dtype)
-        index = first.astype(jnp.int32)
-        low, high = table[index], table[jnp.minimum(index + 1, len(self.samples) - 1)]
-        return (low + (high - low) * (place - first) - omega) / tau
+        return tau if self.gem else (self.at(time + tau) - omega) / tau
 
     def derivative(
         self, omega: Any, state: Any, torque: Any, fixed: Any, params: Params, j_rotor: Any
     ) -> tuple[Any, Any]:
+        if self.gem:
+            return (self.at(state.time + fixed) - omega) / fixed, Clock(time=1.0)  # type: ignore[arg-type]
         return fixed, _still(state)
+
+    def at(self, time: jax.Array) -> jax.Array:
+        """The profile [rad/s] at a time [s]."""
+        place = jnp.clip(time / self.interval, 0.0, len(self.samples) - 1.0)
+        first = jnp.clip(jnp.floor(place), 0.0, max(len(self.samples) - 2.0, 0.0))
+        table = jnp.asarray(self.samples, time.dtype)
+        index = first.astype(jnp.int32)
+        low, high = table[index], table[jnp.minimum(index + 1, len(self.samples) - 1)]
+        return low + (high - low) * (place - first)
 
 
 def friction(omega: Any, params: Params, inertia: Any, stribeck: bool) -> jax.Array:
@@ -154,7 +169,7 @@ def friction(omega: Any, params: Params, inertia: Any, stribeck: bool) -> jax.Ar
 
 @dataclasses.dataclass(frozen=True)
 class Polynomial:
-    """Friction and a fan on the machine's own shaft; with `steps`, a torque that sets in at a random time."""
+    """Friction and a fan on the machine's shaft; `steps` adds a torque at a random time, `stribeck` a breakaway."""
 
     steps: bool = False
     stribeck: bool = False

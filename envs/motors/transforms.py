@@ -3,7 +3,7 @@
 Every function takes and returns scalars () of one environment. `dq` rotates with the rotor (or the rotor flux), `ab` is
 the stator-fixed alpha-beta frame. A zero-sequence component is dropped.
 
-Source: specs of gym-electric-motor 3.0.3, `three_phase_motor.py`, `six_phase_motor.py`.
+Source: gym-electric-motor 3.0.3, `three_phase_motor.py`, `six_phase_motor.py`.
 """
 
 import math

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from ...envs.registration import ENVIRONMENTS, entry
+from ...envs.registration import ENVIRONMENTS, arguments, entry
 from .. import assemble, catalog, config
 from ..errors import unknown
 from ..flags import attribute_docs
@@ -38,7 +38,7 @@ def _describe_env(id: str) -> Answer:
         "reward_threshold": item.reward_threshold,
         "success_return": env.success_return,
         "parameters": parameters,
-        "arguments": {f.name: str(f.default) for f in dataclasses.fields(env)} if dataclasses.is_dataclass(env) else {},
+        "arguments": {name: str(default) for name, (_, default) in arguments(id).items()},
         "description": (type(env).__doc__ or "").strip(),
     }
     columns = ("name", "low", "high", "default", "unit", "scale", "kind", "doc")

@@ -211,3 +211,16 @@ class DFIM(SCIM):
             *rotate_back(*u_r, difference(field, rotor_angle)),
         )
         return dict(zip(self.currents + self.voltages, values, strict=True))
+
+    def report_start(
+        self, x: Any, u: Any, phases: tuple[Any, ...], angle: Angle | None, params: Any
+    ) -> dict[str, Any]:
+        values = super().report_start(x, u, phases, angle, params)
+        if not self.gem:
+            return values
+        assert angle is not None
+        # The original turns the rotor current to the rotor's phases twice.
+        rotor = self.rotor_current(x, params)
+        turned = rotate_back(*rotor, difference(self.field_angle(x), angle))
+        wrong = dict(zip(("i_ra", "i_rb", "i_rc"), inverse_clarke(*rotor), strict=True))
+        return values | wrong | dict(zip(("i_rd", "i_rq"), turned, strict=True))

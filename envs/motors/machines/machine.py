@@ -86,6 +86,12 @@ class Machine:
         """
         raise NotImplementedError
 
+    def report_start(
+        self, x: Any, u: Any, phases: tuple[Any, ...], angle: Angle | None, params: Any
+    ) -> dict[str, Any]:
+        """The report at the start of an episode."""
+        return self.report(x, u, phases, angle, (x, angle), params)
+
     def torque_limit(self, limits: dict[str, float], nominal: dict[str, float], params: Any) -> float:
         """The torque [N m] that the current limits allow, where the data sheet does not say."""
         raise NotImplementedError(f"{self.family} needs a torque limit")

@@ -1,7 +1,8 @@
 """Six-phase permanent magnet machine: two three-phase windings, 30 degrees apart, on one rotor.
 
 Source: gym-electric-motor 3.0.3, `six_phase_PMSM.py` (parameters: Broghammer et al. 2023, EDPC). Differs: the original
-uses the mechanical speed where the currents see the electrical one, and half the torque (`gem=True` does, too).
+uses the mechanical speed where the currents see the electrical one, and half the torque, without that of the (x, y)
+plane, whose power would be lost (`gem=True` does, too).
 """
 
 import dataclasses
@@ -18,11 +19,11 @@ class SixPhaseParams(struct.PyTreeNode):
     """Two windings seen as a torque plane (d, q) and a plane of losses (x, y)."""
 
     p: Scalar  # pole pairs
-    l_d: Scalar  # [H]
-    l_q: Scalar  # [H]
-    l_x: Scalar  # [H]
-    l_y: Scalar  # [H]
-    r_s: Scalar  # [Ohm]
+    l_d: Scalar  # [H] direct axis
+    l_q: Scalar  # [H] quadrature axis
+    l_x: Scalar  # [H] x axis, leakage
+    l_y: Scalar  # [H] y axis, leakage
+    r_s: Scalar  # [Ohm] stator
     psi_PM: Scalar  # [V s] flux linkage of the magnets
     j_rotor: Scalar  # [kg m^2]
 
@@ -51,7 +52,7 @@ class SIXPMSM(Machine):
 
     `l_d di_d/dt = u_d - r_s i_d + p omega l_q i_q`, `l_q di_q/dt = u_q - r_s i_q - p omega (l_d i_d + psi_PM)`,
     `l_x di_x/dt = u_x - r_s i_x - p omega l_y i_y`, `l_y di_y/dt = u_y - r_s i_y + p omega l_x i_x`,
-    `T = 3 p (psi_PM + (l_d - l_q) i_d) i_q`.
+    `T = 3 p ((psi_PM + (l_d - l_q) i_d) i_q - (l_x - l_y) i_x i_y)`.
     """
 
     family: ClassVar[str] = "SIXPMSM"
@@ -89,8 +90,10 @@ class SIXPMSM(Machine):
         return rates, FourVoltages(speed * u.u_sq, -speed * u.u_sd, -speed * u.u_sy, speed * u.u_sx)
 
     def torque(self, x: FourCurrents, params: SixPhaseParams) -> jax.Array:
-        factor = 1.5 if self.gem else 3.0
-        return factor * params.p * (params.psi_PM + (params.l_d - params.l_q) * x.i_sd) * x.i_sq
+        torque_plane = (params.psi_PM + (params.l_d - params.l_q) * x.i_sd) * x.i_sq
+        if self.gem:
+            return 1.5 * params.p * torque_plane
+        return 3.0 * params.p * (torque_plane - (params.l_x - params.l_y) * x.i_sx * x.i_sy)
 
     def terminal_currents(self, x: FourCurrents, angle: Angle | None, params: Any) -> tuple[Any, ...]:
         assert angle is not None

@@ -31,8 +31,8 @@ class ReluctanceParams(struct.PyTreeNode):
     """No magnets: torque by saliency alone."""
 
     p: Scalar  # pole pairs
-    l_d: Scalar  # [H]
-    l_q: Scalar  # [H]
+    l_d: Scalar  # [H] direct axis
+    l_q: Scalar  # [H] quadrature axis
     r_s: Scalar  # [Ohm]
     j_rotor: Scalar  # [kg m^2]
 
@@ -41,8 +41,8 @@ class FieldParams(struct.PyTreeNode):
     """A wound rotor, fed over slip rings."""
 
     p: Scalar  # pole pairs
-    l_d: Scalar  # [H]
-    l_q: Scalar  # [H]
+    l_d: Scalar  # [H] direct axis
+    l_q: Scalar  # [H] quadrature axis
     l_m: Scalar  # [H] stator-rotor mutual inductance
     l_e: Scalar  # [H] exciter
     r_s: Scalar  # [Ohm] stator

@@ -1,0 +1,173 @@
+"""How well our classical controllers follow references, beside those that gym-electric-motor ships (`gem_controllers`).
+
+Both control gym-electric-motor's own environments: same simulator, same seeds, hence the same references as long as
+nobody exceeds a limit. The figure is the mean error of the referenced quantities as a share of their limits over all
+seeds and steps; exceeded limits have a row of their own where there were any. Combinations with which the peer cannot
+be built or run with the installed NumPy are shown without a figure of theirs.
+
+The peer imports a drawing package that it does not need for control and that is not installed with it; an empty
+stand-in takes its place.
+
+Letters: N seeds, S measured quantities, R references.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...envs.motors.build import make_motor
+from ...envs.motors.control.controller import make_controller
+from ...envs.motors.families import motor_ids
+
+PEER = "gem_controllers"
+SEEDS = 20
+STEPS = 2000
+FAMILIES = ("PermExDc", "SeriesDc", "ShuntDc", "ExtExDc", "PMSM", "SynRM", "SCIM", "EESM")
+
+Act = Callable[[list[Any], list[Any]], list[Any]]  # (states, references) -> actions, one entry per seed
+
+
+class Seeds:
+    """N of gym-electric-motor's environments, and the controllers that act on them."""
+
+    def __init__(self, name: str):
+        import gym_electric_motor as gem
+
+        self.name = name
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.envs = [gem.make(f"{name}-v0") for _ in range(SEEDS)]
+
+    def play(self, act: Act, reset: Callable[[int], None], steps: int) -> tuple[float, int]:
+        """(mean error, terminations) of `steps` steps of every seed; `reset(i)` tells that i starts an episode."""
+        seen = [env.reset(seed=seed)[0] for seed, env in enumerate(self.envs)]
+        for i in range(SEEDS):
+            reset(i)
+        total, ends = 0.0, 0
+        which = np.asarray(self.envs[0].unwrapped.reference_generator.referenced_states)
+        for _ in range(steps):
+            actions = act([state for state, _ in seen], [reference for _, reference in seen])
+            for i, env in enumerate(self.envs):
+                reference = np.asarray(seen[i][1])
+                seen[i], _, terminated, truncated, _ = env.step(actions[i])
+                total += float(np.abs(np.asarray(seen[i][0])[which] - reference).mean())
+                if terminated or truncated:
+                    ends += 1
+                    seen[i] = env.reset()[0]
+                    reset(i)
+        return total / (steps * SEEDS), ends
+
+
+def run(budget: float) -> list[dict[str, Any]]:
+    """Rows {case, peer, ours, theirs, unit, ratio}; takes ids in turn until `budget` seconds are spent.
+
+    All ids take about ten minutes.
+
+    Raises:
+      MissingExtraError: gym-electric-motor is not installed.
+    """
+    _require_peer()
+    begin, rows = time.perf_counter(), []
+    for family, action, task in motor_ids():
+        if family not in FAMILIES or (action == "Finite" and task != "CC"):
+            continue
+        if time.perf_counter() - begin > budget:
+            break
+        rows += compare(family, action, task, STEPS)
+    return rows
+
+
+def compare(family: str, action: str, task: str, steps: int) -> list[dict[str, Any]]:
+    """Rows of one id."""
+    seeds = Seeds(f"{action}-{task}-{family}")
+    theirs = _theirs(seeds, steps)
+    rows = []
+    for kind in ("pi", "deadbeat") if action == "Cont" else ("mpc",):
+        error, ends = _ours(seeds, family, action, task, kind, steps)
+        peer = None if theirs is None else theirs[0]
+        rows.append(_row(f"{seeds.name}, {kind}", error, peer, "mean |e|"))
+        if ends or (theirs is not None and theirs[1]):
+            lost = None if theirs is None else float(theirs[1])
+            rows.append(_row(f"{seeds.name}, {kind}", float(ends), lost, "terminations") | {"ratio": None})
+    return rows
+
+
+def _row(case: str, ours: float, theirs: float | None, unit: str) -> dict[str, Any]:
+    ratio = None if not theirs else ours / theirs
+    peer = PEER if theirs is not None else f"{PEER}: does not run"
+    return {"case": case, "peer": peer, "ours": ours, "theirs": theirs, "unit": unit, "ratio": ratio}
+
+
+def _ours(seeds: Seeds, family: str, action: str, task: str, kind: str, steps: int) -> tuple[float, int]:
+    env = make_motor(family, action, task, compat="gem")
+    controller = make_controller(env, kind)
+    fresh = controller.init()
+    memory = jax.tree.map(lambda x: np.stack([np.asarray(x)] * SEEDS), fresh)
+    start = jax.tree.map(np.asarray, fresh)
+    held = {"memory": memory}
+    begun = np.ones(SEEDS, bool)
+
+    @jax.jit
+    def step(memory: Any, obs: jax.Array, begun: jax.Array) -> tuple[Any, jax.Array]:
+        def one(memory: Any, obs: jax.Array, begins: jax.Array) -> tuple[Any, jax.Array]:
+            memory = jax.tree.map(lambda old, new: jnp.where(begins, jnp.asarray(new, old.dtype), old), memory, start)
+            return controller.act(memory, obs)
+
+        return jax.vmap(one)(memory, obs, begun)
+
+    def act(states: list[Any], references: list[Any]) -> list[Any]:
+        rows = [np.concatenate([s, r]) for s, r in zip(states, references, strict=True)]
+        held["memory"], actions = step(held["memory"], np.asarray(rows, np.float32), begun.copy())
+        begun[:] = False
+        values = np.asarray(actions)
+        return [values[i].astype(np.float64) if action == "Cont" else _whole(values[i]) for i in range(SEEDS)]
+
+    def reset(i: int) -> None:
+        begun[i] = True
+
+    return seeds.play(act, reset, steps)
+
+
+def _whole(action: np.ndarray) -> Any:
+    return int(action) if action.ndim == 0 else action.astype(int)
+
+
+def _theirs(seeds: Seeds, steps: int) -> tuple[float, int] | None:
+    """What the peer comes to; None where it raises."""
+    import gem_controllers
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = [
+                gem_controllers.GemController.make(env, f"{seeds.name}-v0", plot_references=False, block_diagram=False)
+                for env in seeds.envs
+            ]
+
+            def act(states: list[Any], references: list[Any]) -> list[Any]:
+                return [c.control(s, r) for c, s, r in zip(made, states, references, strict=True)]
+
+            return seeds.play(act, lambda i: made[i].reset(), steps)
+    except Exception as error:  # the peer fails in many ways, with many exceptions
+        print(f"{PEER} with {seeds.name}: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+
+
+def _require_peer() -> None:
+    from ...envs.errors import missing_extra
+
+    try:
+        import gym_electric_motor  # noqa: F401
+    except ImportError:
+        raise missing_extra("gym-electric-motor", "gem", "This comparison") from None
+    if "control_block_diagram" not in sys.modules:
+        stand_in = mock.MagicMock()
+        for name in ("", ".components", ".predefined_components"):
+            sys.modules[f"control_block_diagram{name}"] = stand_in

@@ -1,0 +1,70 @@
+"""The yardsticks of the drives' benchmarks."""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from palaestra.envs.motors.build import make_motor
+from palaestra.experiments.bench import motor_controllers, motors
+from palaestra.experiments.bench._dynamics import simulation
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this platform")
+def test_one_core_is_left_again():
+    before = os.sched_getaffinity(0)
+    with motors.one_core():
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_what_is_timed_without_converter_is_the_drive_with_one():
+    """Small rotor voltages, which every converter can give: the same currents as the environment's."""
+    length = 20
+    roll, carry = simulation("step", "rk4", 1, length)
+    (x, _), _ = roll(carry)
+    env = make_motor("PMSM", solver="rk4", compat="gem", control="dq", watched=())
+    actions = 0.3 * jax.random.uniform(jax.random.key(0), (length, 1, 2), minval=-1.0)
+    params, state = env.default_params, env.initial(jax.random.key(0))
+    step = jax.jit(env.transition)
+    for action in actions[:, 0]:
+        state = step(state, action, jax.random.key(0), params)
+    np.testing.assert_allclose([x.i_sd[0], x.i_sq[0]], [state.x.i_sd, state.x.i_sq], rtol=1e-4)
+
+
+def test_full_steps_and_doors_have_a_speed():
+    assert motors.scanned("palaestra/Motor-Cont-CC-PermExDc-v0", 8, 10, 0.05) > 0
+    assert motors._vector("palaestra/Motor-Cont-CC-PermExDc-v0", 8, 0.05) > 0
+
+
+def test_a_peer_that_is_not_named_is_left_out(monkeypatch):
+    monkeypatch.delenv(motors.EXCITING, raising=False)
+    assert motors._exciting(0.1) == {}
+
+
+def test_both_controllers_meet_the_same_references_in_the_peers_simulator():
+    pytest.importorskip("gym_electric_motor", reason="the extra gem is not installed")
+    motor_controllers._require_peer()
+    rows = motor_controllers.compare("PMSM", "Cont", "CC", 40)
+    errors = {row["case"]: row for row in rows if row["unit"] == "mean |e|"}
+    assert set(errors) == {"Cont-CC-PMSM, pi", "Cont-CC-PMSM, deadbeat"}
+    for row in errors.values():
+        assert 0 < row["ours"] < 1 and 0 < row["theirs"] < 1
+        assert row["ratio"] == pytest.approx(row["ours"] / row["theirs"])
+
+
+def test_seeds_score_a_controller_that_does_nothing():
+    pytest.importorskip("gym_electric_motor", reason="the extra gem is not installed")
+    seeds = motor_controllers.Seeds("Cont-CC-PermExDc")
+    began = []
+    error, _ = seeds.play(lambda states, references: [np.zeros(1)] * len(states), began.append, 5)
+    assert 0 < error < 2 and began[: motor_controllers.SEEDS] == list(range(motor_controllers.SEEDS))
+
+
+def test_actions_are_drawn_from_every_kind_of_space():
+    for family, action in (("PMSM", "Cont"), ("PMSM", "Finite"), ("EESM", "Finite")):
+        space = make_motor(family, action, "CC").action_space
+        drawn = np.asarray(motors._sampler(space, 16)(jax.random.key(0)))
+        assert all(space.contains(row.astype(space.dtype)[()]) for row in drawn)
+        assert jnp.unique(drawn).size > 1
