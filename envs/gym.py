@@ -105,15 +105,15 @@ class SingleEnv(Door, gymnasium.Env):
             raise gymnasium.error.ResetNeeded("step() after the end of an episode; call reset() first")
         action = check_action(self.action_space, action)
         self._episode, obs, report, info = self._programs.move(self._setting, self._episode, action)
-        reward, terminated, truncated, success, reason = np.asarray(report).tolist()
         info = host_info(info)
-        self._ended = bool(terminated or truncated)
+        terminated, truncated = bool(report.terminated), bool(report.truncated)
+        self._ended = terminated or truncated
         if self._ended:
-            ends = end_reasons(self.functional, bool(terminated), int(reason))
-            info |= self._task_info() | {"success": bool(success), "end_reason": ends}
+            ends = end_reasons(self.functional, terminated, int(report.end_reason))
+            info |= self._task_info() | {"success": bool(report.success), "end_reason": ends}
         if self.render_mode == "human":
             self._show()
-        return host_observation(self.observation_space, obs), reward, bool(terminated), bool(truncated), info
+        return host_observation(self.observation_space, obs), float(report.reward), terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
         """The current state as uint8 (height, width, 3); in mode "human", shows it and returns None."""
@@ -127,7 +127,7 @@ class SingleEnv(Door, gymnasium.Env):
         if self.render_mode == "human":
             self._show()
             return None
-        return self._draw(self._setting, self._episode)
+        return self._draw(*self._programs.unpack(self._setting, self._episode))
 
     def close(self) -> None:
         """Closes the window, if any."""
@@ -138,7 +138,7 @@ class SingleEnv(Door, gymnasium.Env):
     def _show(self) -> None:
         if self._window is None:
             self._window = Window(str(self), self.functional.render_fps)
-        self._window.show(self._draw(self._setting, self._episode))
+        self._window.show(self._draw(*self._programs.unpack(self._setting, self._episode)))
 
     def _task_info(self) -> dict[str, Any]:
         return {"task": describe_task(self.task_space, self._running_task)}

@@ -21,6 +21,7 @@ from . import stepping
 from .compilation import compile_for
 from .contract import TaskEnv
 from .exchange import clip_action
+from .packing import Packed, Packing
 
 ENVIRONMENT_STREAM = 1  # component number of environments under one seed
 
@@ -80,28 +81,58 @@ def move(
     return _strong(episode), timestep.obs, report, timestep.info
 
 
-@dataclasses.dataclass(frozen=True)
 class SinglePrograms:
-    """Compiled programs of one environment: `start`, and `move` with its report packed as (5,) float32."""
+    """Compiled programs of one environment that hand over few arrays: each costs time, on an accelerator a transfer.
 
-    start: Callable[..., Any]
-    move: Callable[..., Any]
+    Settings and episodes stay packed on the device; what the host is told comes as one packed array or two.
+    """
+
+    def __init__(self, env: TaskEnv):
+        self._env = env
+        self._packing: dict[str, Packing] = {}  # how the programs below pack, noted when they are traced
+        self._start = compile_for(env, self._start_packed)
+        self._move = compile_for(env, self._move_packed)
+        self._unpack = jax.jit(self._unpacked)
+
+    def start(self, key: jax.Array, index: Any, number: Any, task: Any) -> tuple[Packed, Packed, Any, dict[str, Any]]:
+        """`start` of environment `index` under a seed's stream: (setting, episode, obs, info), the last two NumPy."""
+        setting, episode, told = self._start(key, index, number, task)
+        obs, info = self._read("start", told)
+        return setting, episode, obs, info
+
+    def move(self, setting: Packed, episode: Packed, action: Any) -> tuple[Packed, Any, Report, dict[str, Any]]:
+        """`move`: (episode, obs, report, info), all but the first NumPy."""
+        episode, told = self._move(setting, episode, action)
+        return episode, *self._read("move", told)
+
+    def unpack(self, setting: Packed, episode: Packed) -> tuple[Setting, stepping.EpisodeState]:
+        """Both as structs."""
+        return self._unpack(setting, episode)
+
+    def _read(self, name: str, told: Packed) -> Any:
+        return self._packing[name].unpack({dtype: np.asarray(array) for dtype, array in told.items()})
+
+    def _pack(self, name: str, tree: Any) -> Packed:
+        return self._packing.setdefault(name, Packing.of(tree)).pack(tree)
+
+    def _start_packed(self, key: jax.Array, index: jax.Array, number: jax.Array, task: Any) -> Any:
+        setting, episode, obs, info = start(self._env, environment_key(key, index), number, task)
+        return self._pack("setting", setting), self._pack("episode", episode), self._pack("start", (obs, info))
+
+    def _move_packed(self, setting: Packed, episode: Packed, action: Any) -> Any:
+        now = self._unpacked(setting, episode)
+        after, obs, report, info = move(self._env, *now, action)
+        report = report.replace(end_reason=jnp.asarray(report.end_reason, jnp.float32))  # goes with the rest
+        return self._pack("episode", after), self._pack("move", (obs, report, info))
+
+    def _unpacked(self, setting: Packed, episode: Packed) -> tuple[Setting, stepping.EpisodeState]:
+        return self._packing["setting"].unpack(setting), self._packing["episode"].unpack(episode)
 
 
 @functools.cache
 def single_programs(env: TaskEnv) -> SinglePrograms:
     """The programs all single doors with this setting share."""
-
-    def start_one(key: jax.Array, index: jax.Array, number: jax.Array, task: Any) -> Any:
-        return start(env, environment_key(key, index), number, task)
-
-    def move_packed(setting: Setting, episode: Any, action: Any) -> Any:
-        episode, obs, report, info = move(env, setting, episode, action)
-        # One array instead of five: each costs a call, and on an accelerator a transfer.
-        packed = jnp.stack([jnp.asarray(x, jnp.float32) for x in jax.tree.leaves(report)])
-        return episode, obs, packed, info
-
-    return SinglePrograms(compile_for(env, start_one), compile_for(env, move_packed))
+    return SinglePrograms(env)
 
 
 @dataclasses.dataclass(frozen=True)

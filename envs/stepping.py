@@ -19,7 +19,6 @@ from jax.custom_batching import custom_vmap
 
 from .contract import TaskEnv
 
-
 NARROW = 256  # numbers in a row
 
 

@@ -52,12 +52,19 @@ class Tracked:
         return cls(np.asarray(found.mean_error, np.float64), np.asarray(found.terminations))
 
 
-def track_controller(env: Motor, kind: str, tasks: jax.Array, steps: int, seed: int = EPISODE_SEED) -> Tracked:
-    """A classical controller, tuned by the data sheet, in one episode per task (K, D)."""
-    controller = make_controller(env, kind)
+def track_controller(
+    env: Motor, controller: Any, tasks: jax.Array, steps: int, memory: Any = None, seed: int = EPISODE_SEED
+) -> Tracked:
+    """A controller in one episode per task (K, D).
+
+    Args:
+      controller: a kind of `make_controller`, tuned by the data sheet, or anything hashable with `init` and `act`.
+      memory: its state at the start instead of `init`'s.
+    """
+    controller = make_controller(env, controller) if isinstance(controller, str) else controller
 
     def run(keys: jax.Array, tasks: jax.Array) -> Score:
-        return jax.vmap(lambda key, task: score(rollout(env, controller, key, steps, task)))(keys, tasks)
+        return jax.vmap(lambda key, task: score(rollout(env, controller, key, steps, task, memory)))(keys, tasks)
 
     found = compile_for(env, run)(jax.random.split(jax.random.key(seed), len(tasks)), tasks)
     return Tracked.of(jax.tree.map(lambda x: x[None], found))

@@ -131,5 +131,5 @@ def _test(config: Config, runs: dict[str, Path]) -> list[dict[str, Any]]:
             for teacher, policy in policies.items()
         }
         found["pi"] = track_controller(env, "pi", tasks, config.test_steps)
-        rows += [result_row(label, name, tracked) for name, tracked in found.items()]
+        rows += [result_row(label, name, tracked, found["pi"]) for name, tracked in found.items()]
     return rows

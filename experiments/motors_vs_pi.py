@@ -80,12 +80,16 @@ def name_of(id: str) -> str:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
-    lines = ["| drive | controller | mean error [95 %] | terminations per 2000 steps |", "|---|---|---|---|"]
+    lines = [
+        "| drive | controller | mean error [95 %] | minus PI's, same episodes [95 %] | limits exceeded per episode |",
+        "|---|---|---|---|---|",
+    ]
     for row in rows:
-        lines.append(
-            f"| {row['drive']} | {row['controller']} | {row['error']:.4f} [{row['low']:.4f}, {row['high']:.4f}] | "
-            f"{row['terminations']:.2f} |"
+        error, beside = (
+            f"{row[name]:.4f} [{row[low]:.4f}, {row[high]:.4f}]"
+            for name, low, high in (("error", "low", "high"), ("difference", "difference_low", "difference_high"))
         )
+        lines.append(f"| {row['drive']} | {row['controller']} | {error} | {beside} | {row['terminations']:.2f} |")
     return "\n".join(lines)
 
 
@@ -135,7 +139,7 @@ def _compare(config: Config, drive: Drive, run_dir: Path) -> list[dict[str, Any]
     found = {"ppo": track_policy(agent, with_seed_axis(policy), tasks, config.test_steps)}
     for kind in CLASSICAL:
         found[kind] = track_controller(agent.env, kind, tasks, config.test_steps)
-    return [result_row(name_of(drive.id), name, tracked) for name, tracked in found.items()]
+    return [result_row(name_of(drive.id), name, tracked, found["pi"]) for name, tracked in found.items()]
 
 
 def with_seed_axis(policy: Any) -> Any:
@@ -160,13 +164,20 @@ def _train(config: Config, drive: Drive, run_dir: Path) -> None:
     )
 
 
-def result_row(drive: str, controller: str, tracked: Any) -> dict[str, Any]:
-    """The mean over all episodes, with an interval over learners (a classical controller: over episodes)."""
+def result_row(drive: str, controller: str, tracked: Any, pi: Any) -> dict[str, Any]:
+    """The mean over all episodes, with an interval over learners (a classical controller: over episodes).
+
+    The difference to the PI controller is paired: both met the same references, which differ in how hard they are.
+
+    Args:
+      tracked, pi: `Tracked` in the same K episodes.
+    """
     from .statistics import estimate, mean
 
     learned = tracked.error.shape[0] > 1
     scores = tracked.error.mean(1) if learned else tracked.error[0]
     found = estimate(scores, statistic=mean)
+    beside = estimate(tracked.error.mean(0) - pi.error.mean(0), statistic=mean)
     return {
         "drive": drive,
         "controller": controller,
@@ -175,5 +186,8 @@ def result_row(drive: str, controller: str, tracked: Any) -> dict[str, Any]:
         "high": found.high,
         "scores": scores.tolist(),
         "over": "seeds" if learned else "episodes",
+        "difference": beside.value,
+        "difference_low": beside.low,
+        "difference_high": beside.high,
         "terminations": float(tracked.terminations.mean()),
     }

@@ -42,7 +42,9 @@ def test_a_policy_is_tracked_with_the_episodes_of_a_controller(agent):
 
 def test_results_have_intervals_and_a_figure():
     tracked = motor_tracking.Tracked(np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([[0, 1], [0, 0]]))
-    row = motors_vs_pi.result_row("Cont-CC-PMSM", "ppo", tracked)
+    pi = motor_tracking.Tracked(np.array([[0.3, 0.2]]), np.array([[0, 0]]))
+    row = motors_vs_pi.result_row("Cont-CC-PMSM", "ppo", tracked, pi)
+    assert row["difference"] == pytest.approx(0.0) and row["difference_low"] <= 0 <= row["difference_high"]
     assert row["error"] == pytest.approx(0.25) and row["low"] <= 0.25 <= row["high"]
     assert row["terminations"] == pytest.approx(0.25) and row["scores"] == pytest.approx([0.15, 0.35])
     assert "| Cont-CC-PMSM | ppo | 0.2500" in motors_vs_pi.table([row])
