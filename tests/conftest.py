@@ -35,7 +35,7 @@ SPEED: tuple[tuple[str, str, bool], ...] = (
     ("palaestra/BipedalWalker-*", "*test_gym.py*", False),  # the doors see no difference to StumpTracks
     ("palaestra/BipedalWalker-*", "*eager*", False),
     ("palaestra/StumpTracks-*", "*eager*", False),
-    # One drive of every kind of machine, action, task and load; all sixty are made and checked in test_motors.py.
+    # One drive of every kind of machine, action, task and load; all sixty are made and checked in test_motors_env.py.
     ("palaestra/Motor-Cont-CC-PMSM-*", "*", True),
     ("palaestra/Motor-Finite-SC-SCIM-*", "*", True),
     ("palaestra/Motor-Finite-CC-ExtExDc-*", "*", True),

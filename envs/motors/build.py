@@ -20,7 +20,7 @@ from .noise import KINDS
 from .observe import Observation
 from .references import GENERATORS, References, Switched, Walk, Wave
 from .reward import Reward
-from .supplies import SUPPLIES, Ideal
+from .supplies import RC, SUPPLIES, Ideal
 
 HORIZON = {"Cont": 2000, "Finite": 20000}  # 0.2 s
 NO_HORIZON = 2**31 - 1  # the original never truncates
@@ -115,14 +115,15 @@ def make_motor(
     parameters = _machine_parameters(motor, sheet, machine)
     tau = _positive("tau", sheet.tau[action] if tau is None else tau)
     bridges = _bridges(motor, converter)
-    chosen_supply = _chosen("supply", supply, SUPPLIES)
+    chosen_supply = _chosen("supply", supply, SUPPLIES, "num_voltages")
     _check_supply(chosen_supply, bridges)
     voltage = _positive(
         "supply_voltage", table_entry(sheet.supply, action, task) if supply_voltage is None else supply_voltage
     )
     layout = _layout(motor, sheet, parameters, limits, nominal, bridges, voltage, chosen_supply, flux_observer)
     chosen_load, load_values = _load(sheet, action, task, load, load_parameters, extras, gem)
-    names = tuple(referenced) if referenced is not None else _referenced(sheet, task)
+    _check_speed(load_values["speed"], layout)
+    names = _names("referenced", referenced, layout) if referenced is not None else _referenced(sheet, task)
     generators = _generators(reference, len(names), gem)
     share = _interlocking(interlocking_time, tau)
     _check_dead_time(dead_time)
@@ -136,10 +137,7 @@ def make_motor(
         period_ratio=tau / AVERAGED_TAU if gem and not finite else 1.0,
     )
     kinds = [k for g in generators for k in (g.generators if isinstance(g, Switched) else (g,))]
-    given = {"resistance": 0.0, "capacitance": 4e-3, "frequency": 50.0}
-    if supply == "rc":
-        given["resistance"] = 1.0
-    given = _merged("supply_parameters", given, supply_parameters)
+    given = _supply_parameters(chosen_supply, supply_parameters)
     try:
         return Motor(
             machine=motor,
@@ -165,12 +163,14 @@ def make_motor(
             converter=legs,
             supply=chosen_supply,
             load=chosen_load,
-            references=References(generators, len(names), preview),
+            references=References(generators, len(names), _whole("preview", preview, 0)),
             reward_terms=_reward(sheet, layout, names, task, weights, powers, reward_offset),
-            limits=_limits(motor, sheet, gem) if watched is None else tuple(watched),
-            observed=Observation(layout, names, preview, angle, _largest_action(legs, control, previous_action), gem_obs),
+            limits=_limits(motor, sheet, gem) if watched is None else _watched(watched, layout),
+            observed=Observation(
+                layout, names, preview, angle, _largest_action(legs, control, previous_action), gem_obs
+            ),
             tau=tau,
-            horizon=horizon if horizon is not None else (NO_HORIZON if gem else HORIZON[action]),
+            horizon=_horizon(horizon, action, gem),
             solver=solver,
             substeps=_substeps(substeps, family),
             control=control,
@@ -188,11 +188,30 @@ def _one_of(name: str, value: Any, expected: Any) -> None:
         raise OptionError(f"{name}={value!r}; expected one of {list(expected)}", key=name)
 
 
-def _chosen(name: str, value: Any, table: Mapping[str, Any]) -> Any:
+def _chosen(name: str, value: Any, table: Mapping[str, Any], part: str) -> Any:
+    """An entry of `table`, or an object that has what every entry has: the attribute `part`."""
     if not isinstance(value, str):
+        if not hasattr(value, part):
+            raise OptionError(f"{name}={short(value)}; expected one of {list(table)} or an object like them", key=name)
         return value
     _one_of(name, value, table)
     return table[value]
+
+
+def _whole(name: str, value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise OptionError(f"{name}={short(value)}; expected a whole number of at least {low}", key=name)
+    return value
+
+
+def _names(name: str, given: Sequence[str], layout: Layout) -> tuple[str, ...]:
+    """Names of measured quantities, each once."""
+    names = (given,) if isinstance(given, str) else tuple(given)
+    for quantity in names:
+        _one_of(name, quantity, layout.names)
+    if not names or len(set(names)) < len(names):
+        raise OptionError(f"{name}={names!r}; expected at least one quantity, and none twice", key=name)
+    return names
 
 
 def _finite_number(name: str, value: Any) -> float:
@@ -209,7 +228,7 @@ def _positive(name: str, value: Any) -> float:
 
 
 def _merged(name: str, defaults: Mapping[str, float], given: Mapping[str, float] | None) -> dict[str, float]:
-    """Defaults with what was given instead; unknown keys, negative and non-finite values are errors."""
+    """Defaults with what was given instead; unknown keys and non-finite values are errors."""
     merged = dict(defaults)
     for key, value in (given or {}).items():
         if key not in defaults:
@@ -259,6 +278,17 @@ def _check_supply(supply: Any, bridges: tuple[str, ...]) -> None:
         )
 
 
+def _supply_parameters(supply: Any, given: Mapping[str, float] | None) -> dict[str, float]:
+    is_rc = isinstance(supply, RC)
+    values = _merged("supply_parameters", {"resistance": float(is_rc), "capacitance": 4e-3, "frequency": 50.0}, given)
+    for key, value in values.items():
+        if value < 0 or (value == 0 and (is_rc or key != "resistance")):
+            raise OptionError(
+                f"supply_parameters[{key!r}]={value}; expected a positive number", key="supply_parameters"
+            )
+    return values
+
+
 def _layout(
     motor: Machine,
     sheet: Family,
@@ -281,6 +311,9 @@ def _layout(
     if "torque" not in limit:
         limit["torque"] = motor.torque_limit(limit, usual, motor.Params(**parameters))
     usual.setdefault("torque", limit["torque"])
+    for key, value in usual.items():
+        if key in limit and value > limit[key]:
+            raise OptionError(f"nominal[{key!r}]={value}; expected at most its limit, {limit[key]}", key="nominal")
     layout = make_layout(
         motor,
         limit,
@@ -331,7 +364,7 @@ def _load(
     if load is None:
         load = "polynomial" if task == "SC" else "constant_speed"
         load = "load_step" if "load_step" in extras and task == "SC" else load
-    chosen = _chosen("load", load, LOADS)
+    chosen = _chosen("load", load, LOADS, "moves")
     if gem and isinstance(chosen, loads.SpeedProfile):
         chosen = dataclasses.replace(chosen, gem=True)
     if "load_step" in extras and not getattr(chosen, "steps", False):
@@ -345,8 +378,18 @@ def _load(
     for key, value in values.items():
         if key not in ("speed", "step_height") and value < 0:
             raise OptionError(f"load_parameters[{key!r}]={value}; expected at least 0", key="load_parameters")
-    _positive("load_parameters['j_load']", values["j_load"])
+    for key in ("j_load", "theta", "stribeck_speed"):  # the simulation divides by them
+        _positive(f"load_parameters[{key!r}]", values[key])
     return chosen, values
+
+
+def _check_speed(speed: float, layout: Layout) -> None:
+    high = layout.limit("omega")
+    low = high * layout.low[layout.index("omega")]
+    if not low <= speed <= high:
+        raise OptionError(
+            f"load_parameters['speed']={speed}; expected [rad/s] in [{low:.6g}, {high:.6g}]", key="load_parameters"
+        )
 
 
 def _referenced(sheet: Family, task: str) -> tuple[str, ...]:
@@ -355,7 +398,7 @@ def _referenced(sheet: Family, task: str) -> tuple[str, ...]:
 
 def _generators(reference: Any, count: int, gem: bool) -> tuple[Any, ...]:
     given = (reference,) if isinstance(reference, str) or not isinstance(reference, Sequence) else tuple(reference)
-    chosen = tuple(_chosen("reference", g, GENERATORS) for g in given)
+    chosen = tuple(_chosen("reference", g, GENERATORS, "num_draws") for g in given)
     if gem:
         chosen = tuple(dataclasses.replace(g, gem=True) if isinstance(g, Wave) else g for g in chosen)
     if len(chosen) not in (1, count):
@@ -405,6 +448,11 @@ def _reward(
     usual = sheet.weights if sheet.weights is not None and task == "CC" else 1 / len(names)
     weight = _merged("weights", dict.fromkeys(names, usual), weights)
     power = _merged("powers", dict.fromkeys(names, 1.0), powers)
+    for key, value in weight.items():
+        if value < 0:
+            raise OptionError(f"weights[{key!r}]={value}; expected at least 0", key="weights")
+    for key, value in power.items():
+        _positive(f"powers[{key!r}]", value)
     total = sum(weight.values())
     return Reward(
         indices=tuple(layout.index(n) for n in names),
@@ -422,6 +470,21 @@ def _limits(motor: Machine, sheet: Family, gem: bool) -> tuple[Limit, ...]:
     return together + alone + rotor
 
 
+def _watched(watched: Sequence[Limit], layout: Layout) -> tuple[Limit, ...]:
+    limits = tuple(watched)
+    for limit in limits:
+        if not isinstance(limit, Limit):
+            raise OptionError(f"watched: got {short(limit)}; expected objects of `limits.Limit`", key="watched")
+        _names("watched", limit.names, layout)
+    return limits
+
+
+def _horizon(steps: int | None, action: str, gem: bool) -> int:
+    if steps is None:
+        return NO_HORIZON if gem else HORIZON[action]
+    return _whole("horizon", steps, 1)
+
+
 def _largest_action(converter: Converter, control: str, shown: bool) -> tuple[float, ...]:
     if not shown:
         return ()
@@ -435,9 +498,7 @@ def _largest_action(converter: Converter, control: str, shown: bool) -> tuple[fl
 def _substeps(substeps: int | None, family: str) -> int:
     if substeps is None:
         return 2 if family == "EESM" else 1  # its rotor turns up to 0.38 rad in a control period
-    if isinstance(substeps, bool) or not isinstance(substeps, int) or substeps < 1:
-        raise OptionError(f"substeps={short(substeps)}; expected a whole number of at least 1", key="substeps")
-    return substeps
+    return _whole("substeps", substeps, 1)
 
 
 def _start(motor: Machine, given: Mapping[str, float] | None, gem: bool) -> dict[str, float]:

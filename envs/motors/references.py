@@ -157,8 +157,8 @@ WAVES = {"sinus": sine, "triangle": triangle, "sawtooth": sawtooth, "step": squa
 class Wave:
     """A wave of `WAVES` with random amplitude, offset, frequency, phase and shape.
 
-    With `gem`, waves other than steps draw the offset between -high + amplitude and high - amplitude, so that one-sided
-    references are cut off at their lower margin.
+    With `gem`, waves other than steps keep the offset alone within the lower margin, not offset minus amplitude, and
+    one-sided references are cut off there.
     """
 
     form: str
@@ -177,10 +177,12 @@ class Wave:
     def next(self, state: WaveState, draws: jax.Array, params: Params, tau: float) -> WaveState:
         begins, left = _count_down(state.left, draws[0], params)
         amplitude = between(0.0, 0.5 * (params.high - params.low), draws[1])
-        low = -params.high if self.gem and self.form != "step" else params.low
+        lowest, highest = params.low + amplitude, params.high - amplitude
+        if self.gem and self.form != "step":
+            lowest = jnp.clip(params.low, -highest, highest)
         drawn = {
             "amplitude": amplitude,
-            "offset": between(low + amplitude, params.high - amplitude, draws[2]),
+            "offset": between(lowest, highest, draws[2]),
             "frequency": between(params.frequency_low, params.frequency_high, draws[3]),
             "phase": draws[4],
             "shape": 0.5 * (draws[5] + draws[6]) if self.form == "step" else draws[5],  # triangular around 1/2
@@ -250,7 +252,8 @@ class NoiseState(struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class BandLimited:
-    """Noise without content far above a corner frequency; its standard deviation is a quarter of the margins' width."""
+    """Noise without content far above a corner frequency; its standard deviation, before it is clipped to the margins,
+    is a quarter of their width."""
 
     num_draws: ClassVar[int] = 3
 
@@ -322,7 +325,7 @@ class Switched:
         chances = self.probabilities or (1 / len(self.generators),) * len(self.generators)
         edges = jnp.cumsum(jnp.asarray(chances, draws.dtype))[:-1]
         switches = state.left <= 0
-        choice = jnp.sum(draws[0] >= edges[:, None], axis=0, dtype=jnp.int32)
+        choice = jnp.sum(draws[:1] >= edges[:, None], axis=0, dtype=jnp.int32)
         which = jnp.where(switches, choice, state.which)
         low, high = self.lengths
         length = jnp.floor(between(low, high + 1, draws[1])).astype(jnp.int32)

@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from palaestra.envs.motors import references
 from palaestra.envs.motors.build import make_motor
 from palaestra.envs.motors.families import FAMILIES, motor_ids
 from palaestra.envs.motors.limits import SATURATION
 from palaestra.envs.motors.loads import SpeedProfile
 from palaestra.envs.motors.supplies import AC
+from scipy.stats import ks_2samp
 
 from .gem_capture import INTERVAL, STEPS, UNSTABLE_STEPS, inner, make_gem, random_actions, record, sheet, speed_profile
 
@@ -122,7 +124,7 @@ def compare(family, action, task, ours=None, theirs=None, steps=None, share=0.6,
     ours = {"watched": (), "substeps": substeps(family, action, task)} | (ours or {})
     env = make_motor(family, action, task, compat="gem", solver="tsit5", **ours)
     params = exact_params(env)
-    start = jax.jit(env.initial)(jax.random.key(0), params)
+    start = env.initial(jax.random.key(0), params)
     actions = jnp.asarray(recording.actions)
     if np.issubdtype(recording.actions.dtype, np.integer):
         actions = actions.astype(jnp.int32)
@@ -570,3 +572,28 @@ def assert_same_actions(ours, theirs):
         np.testing.assert_array_equal([ours.low, ours.high], [theirs.low, theirs.high])
     else:
         assert ours == theirs
+
+
+WAVES = {"sinus": "Sinusoidal", "triangle": "Triangular", "sawtooth": "Sawtooth", "step": "Step"}
+
+
+@pytest.mark.parametrize("form", WAVES)
+def test_waves_are_drawn_as_the_originals(form):
+    """Amplitude, frequency and offset within one-sided margins, 3000 of each, by Kolmogorov and Smirnov."""
+    import gym_electric_motor.reference_generators as rg
+
+    gem = make_gem("SeriesDc", "Cont", "SC")
+    generator = getattr(rg, f"{WAVES[form]}ReferenceGenerator")(reference_state="omega")
+    generator.set_modules(gem.physical_system)
+    generator.seed(np.random.SeedSequence(0))
+    generator._current_episode_length = 2
+    theirs = []
+    for _ in range(3000):
+        generator._reset_reference()
+        theirs.append((generator._amplitude, generator._frequency, generator._offset))
+    low, high = generator._limit_margin
+    params = references.Params(low=jnp.full(3000, low), high=jnp.full(3000, high))
+    drawn = references.References((references.Wave(form, gem=True),), 3000)
+    ours = drawn.initial(jax.random.key(0), params, 1e-4).generators[0]
+    for name, column in zip(("amplitude", "frequency", "offset"), np.array(theirs).T, strict=True):
+        assert ks_2samp(getattr(ours, name), column).pvalue > 0.01, name

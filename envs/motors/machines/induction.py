@@ -212,9 +212,7 @@ class DFIM(SCIM):
         )
         return dict(zip(self.currents + self.voltages, values, strict=True))
 
-    def report_start(
-        self, x: Any, u: Any, phases: tuple[Any, ...], angle: Angle | None, params: Any
-    ) -> dict[str, Any]:
+    def report_start(self, x: Any, u: Any, phases: tuple[Any, ...], angle: Angle | None, params: Any) -> dict[str, Any]:
         values = super().report_start(x, u, phases, angle, params)
         if not self.gem:
             return values

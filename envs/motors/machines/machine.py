@@ -86,9 +86,7 @@ class Machine:
         """
         raise NotImplementedError
 
-    def report_start(
-        self, x: Any, u: Any, phases: tuple[Any, ...], angle: Angle | None, params: Any
-    ) -> dict[str, Any]:
+    def report_start(self, x: Any, u: Any, phases: tuple[Any, ...], angle: Angle | None, params: Any) -> dict[str, Any]:
         """The report at the start of an episode."""
         return self.report(x, u, phases, angle, (x, angle), params)
 
