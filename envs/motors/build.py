@@ -1,26 +1,34 @@
 """From names to a drive: `make_motor` resolves every choice, checks it, and builds the frozen `Motor`."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ..errors import OptionError, short
 from . import loads
-from .converters import AVERAGED_TAU, TERMINALS, Converter
+from .converters import AVERAGED_TAU, Converter
 from .drift import EXTRAS, MAX_DEAD_TIME, Nominal
 from .env import Motor, action_space
 from .families import ACTIONS, FAMILIES, TASKS, Family, table_entry
 from .integrators import METHODS
-from .layout import Layout, make_layout
+from .layout import Layout
 from .limits import Limit
-from .loads import LOADS
 from .machines.machine import Machine
 from .noise import KINDS
 from .observe import Observation
+from .options import chosen_entry, finite_number, merged, names_of, one_of, positive, whole
+from .parts import (
+    check_speed,
+    check_supply,
+    drive_bridges,
+    drive_layout,
+    drive_load,
+    drive_supply_parameters,
+    machine_parameters,
+)
 from .references import GENERATORS, References, Switched, Walk, Wave
 from .reward import Reward
-from .supplies import RC, SUPPLIES, Ideal
+from .supplies import SUPPLIES, Ideal
 
 HORIZON = {"Cont": 2000, "Finite": 20000}  # 0.2 s
 NO_HORIZON = 2**31 - 1  # the original never truncates
@@ -101,29 +109,29 @@ def make_motor(
     Raises:
       OptionError: naming the argument, its value and what was expected.
     """
-    _one_of("family", family, FAMILIES)
-    _one_of("action", action, ACTIONS)
-    _one_of("task", task, TASKS)
-    _one_of("compat", compat, ("physical", "gem"))
-    _one_of("solver", solver, METHODS)
-    _one_of("noise", noise, KINDS)
-    _one_of("control", control, ("phase", "dq"))
+    one_of("family", family, FAMILIES)
+    one_of("action", action, ACTIONS)
+    one_of("task", task, TASKS)
+    one_of("compat", compat, ("physical", "gem"))
+    one_of("solver", solver, METHODS)
+    one_of("noise", noise, KINDS)
+    one_of("control", control, ("phase", "dq"))
     for extra in extras:
-        _one_of("extras", extra, EXTRAS)
+        one_of("extras", extra, EXTRAS)
     gem, sheet = compat == "gem", FAMILIES[family]
     motor = sheet.machine(gem=gem)
-    parameters = _machine_parameters(motor, sheet, machine)
-    tau = _positive("tau", sheet.tau[action] if tau is None else tau)
-    bridges = _bridges(motor, converter)
-    chosen_supply = _chosen("supply", supply, SUPPLIES, "num_voltages")
-    _check_supply(chosen_supply, bridges)
-    voltage = _positive(
+    parameters = machine_parameters(motor, sheet, machine)
+    tau = positive("tau", sheet.tau[action] if tau is None else tau)
+    bridges = drive_bridges(motor, converter)
+    chosen_supply = chosen_entry("supply", supply, SUPPLIES, "num_voltages")
+    check_supply(chosen_supply, bridges)
+    voltage = positive(
         "supply_voltage", table_entry(sheet.supply, action, task) if supply_voltage is None else supply_voltage
     )
-    layout = _layout(motor, sheet, parameters, limits, nominal, bridges, voltage, chosen_supply, flux_observer)
-    chosen_load, load_values = _load(sheet, action, task, load, load_parameters, extras, gem)
-    _check_speed(load_values["speed"], layout)
-    names = _names("referenced", referenced, layout) if referenced is not None else _referenced(sheet, task)
+    layout = drive_layout(motor, sheet, parameters, limits, nominal, bridges, voltage, chosen_supply, flux_observer)
+    chosen_load, load_values = drive_load(sheet, action, task, load, load_parameters, extras, gem)
+    check_speed(load_values["speed"], layout)
+    names = names_of("referenced", referenced, layout) if referenced is not None else _referenced(sheet, task)
     generators = _generators(reference, len(names), gem)
     share = _interlocking(interlocking_time, tau)
     _check_dead_time(dead_time)
@@ -137,7 +145,7 @@ def make_motor(
         period_ratio=tau / AVERAGED_TAU if gem and not finite else 1.0,
     )
     kinds = [k for g in generators for k in (g.generators if isinstance(g, Switched) else (g,))]
-    given = _supply_parameters(chosen_supply, supply_parameters)
+    given = drive_supply_parameters(chosen_supply, supply_parameters)
     try:
         return Motor(
             machine=motor,
@@ -163,7 +171,7 @@ def make_motor(
             converter=legs,
             supply=chosen_supply,
             load=chosen_load,
-            references=References(generators, len(names), _whole("preview", preview, 0)),
+            references=References(generators, len(names), whole("preview", preview, 0)),
             reward_terms=_reward(sheet, layout, names, task, weights, powers, reward_offset),
             limits=_limits(motor, sheet, gem) if watched is None else _watched(watched, layout),
             observed=Observation(
@@ -183,222 +191,13 @@ def make_motor(
         raise OptionError(str(error)) from None
 
 
-def _one_of(name: str, value: Any, expected: Any) -> None:
-    if value not in tuple(expected):
-        raise OptionError(f"{name}={value!r}; expected one of {list(expected)}", key=name)
-
-
-def _chosen(name: str, value: Any, table: Mapping[str, Any], part: str) -> Any:
-    """An entry of `table`, or an object that has what every entry has: the attribute `part`."""
-    if not isinstance(value, str):
-        if not hasattr(value, part):
-            raise OptionError(f"{name}={short(value)}; expected one of {list(table)} or an object like them", key=name)
-        return value
-    _one_of(name, value, table)
-    return table[value]
-
-
-def _whole(name: str, value: Any, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise OptionError(f"{name}={short(value)}; expected a whole number of at least {low}", key=name)
-    return value
-
-
-def _names(name: str, given: Sequence[str], layout: Layout) -> tuple[str, ...]:
-    """Names of measured quantities, each once."""
-    names = (given,) if isinstance(given, str) else tuple(given)
-    for quantity in names:
-        _one_of(name, quantity, layout.names)
-    if not names or len(set(names)) < len(names):
-        raise OptionError(f"{name}={names!r}; expected at least one quantity, and none twice", key=name)
-    return names
-
-
-def _finite_number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise OptionError(f"{name}={short(value)}; expected a finite number", key=name)
-    return float(value)
-
-
-def _positive(name: str, value: Any) -> float:
-    number = _finite_number(name, value)
-    if number <= 0:
-        raise OptionError(f"{name}={value}; expected a positive number", key=name)
-    return number
-
-
-def _merged(name: str, defaults: Mapping[str, float], given: Mapping[str, float] | None) -> dict[str, float]:
-    """Defaults with what was given instead; unknown keys and non-finite values are errors."""
-    merged = dict(defaults)
-    for key, value in (given or {}).items():
-        if key not in defaults:
-            raise OptionError(f"{name}: unknown {key!r}; expected some of {sorted(defaults)}", key=name)
-        merged[key] = _finite_number(f"{name}[{key!r}]", value)
-    return merged
-
-
-def _machine_parameters(motor: Machine, sheet: Family, given: Mapping[str, float] | None) -> dict[str, float]:
-    values = _merged("machine", sheet.parameters, given)
-    for key, value in values.items():
-        may_vanish = key.startswith(("r_", "psi"))
-        if value < 0 or (value == 0 and not may_vanish):
-            kind = "a number of at least 0" if may_vanish else "a positive number"
-            raise OptionError(f"machine[{key!r}]={value}; expected {kind} for {motor.family}", key="machine")
-    try:
-        motor.check(values)
-    except ValueError as error:
-        raise OptionError(f"machine: {error}", key="machine") from None
-    return values
-
-
-def _bridges(motor: Machine, converter: str | Sequence[str] | None) -> tuple[str, ...]:
-    bridges = motor.bridges if converter is None else (converter,) if isinstance(converter, str) else tuple(converter)
-    for bridge in bridges:
-        _one_of("converter", bridge, TERMINALS)
-    given = sum(TERMINALS[b] for b in bridges)
-    fits = given == len(motor.phases) and all(
-        TERMINALS[b] == TERMINALS[w] for b, w in zip(bridges, motor.bridges, strict=False)
-    )
-    if not fits or len(bridges) != len(motor.bridges):
-        raise OptionError(
-            f"converter={bridges!r} has {given} terminals; {motor.family} needs {len(motor.phases)}, as "
-            f"{motor.bridges!r} has",
-            key="converter",
-        )
-    return bridges
-
-
-def _check_supply(supply: Any, bridges: tuple[str, ...]) -> None:
-    three = supply.num_voltages == 3
-    if three != (bridges == ("direct",)):
-        raise OptionError(
-            f"supply with {supply.num_voltages} voltages at converter {bridges!r}; expected three phases exactly where "
-            "the converter is 'direct'",
-            key="supply",
-        )
-
-
-def _supply_parameters(supply: Any, given: Mapping[str, float] | None) -> dict[str, float]:
-    is_rc = isinstance(supply, RC)
-    values = _merged("supply_parameters", {"resistance": float(is_rc), "capacitance": 4e-3, "frequency": 50.0}, given)
-    for key, value in values.items():
-        if value < 0 or (value == 0 and (is_rc or key != "resistance")):
-            raise OptionError(
-                f"supply_parameters[{key!r}]={value}; expected a positive number", key="supply_parameters"
-            )
-    return values
-
-
-def _layout(
-    motor: Machine,
-    sheet: Family,
-    parameters: dict[str, float],
-    limits: Mapping[str, float] | None,
-    nominal: Mapping[str, float] | None,
-    bridges: tuple[str, ...],
-    voltage: float,
-    supply: Any,
-    flux_observer: bool,
-) -> Layout:
-    known = {"torque": 0.0} | sheet.limits
-    limit = {k: v for k, v in _merged("limits", known, limits).items() if k != "torque" or v}
-    usual = {
-        k: v for k, v in _merged("nominal", {"torque": 0.0} | sheet.nominal, nominal).items() if k != "torque" or v
-    }
-    for table, name in ((limit, "limits"), (usual, "nominal")):
-        for key, value in table.items():
-            _positive(f"{name}[{key!r}]", value)
-    if "torque" not in limit:
-        limit["torque"] = motor.torque_limit(limit, usual, motor.Params(**parameters))
-    usual.setdefault("torque", limit["torque"])
-    for key, value in usual.items():
-        if key in limit and value > limit[key]:
-            raise OptionError(f"nominal[{key!r}]={value}; expected at most its limit, {limit[key]}", key="nominal")
-    layout = make_layout(
-        motor,
-        limit,
-        usual,
-        one_sided=sheet.one_sided + _one_sided(motor, bridges),
-        bridges=bridges,
-        supply=voltage,
-        supply_swing=supply.swing,
-        num_supplies=supply.num_voltages,
-    )
-    return _with_flux(layout, motor, parameters, limit["i"]) if flux_observer else layout
-
-
-def _one_sided(motor: Machine, bridges: tuple[str, ...]) -> tuple[str, ...]:
-    """Quantities that one- and two-quadrant converters keep from being negative."""
-    if motor.has_angle:
-        return ()
-    fed = bridges * len(motor.currents) if len(bridges) == 1 else bridges  # one bridge feeds both windings
-    voltages = tuple(name for name, b in zip(motor.phases, bridges, strict=True) if b in ("1QC", "2QC"))
-    currents = tuple(name for name, b in zip(motor.currents, fed, strict=True) if b == "1QC")
-    speed = ("omega",) if len(voltages) == len(motor.phases) else ()
-    torque = ("torque",) if len(currents) == len(motor.currents) else ()
-    return speed + torque + voltages + currents
-
-
-def _with_flux(layout: Layout, motor: Machine, parameters: dict[str, float], current: float) -> Layout:
-    if "l_sigr" not in parameters:
-        raise OptionError(f"flux_observer=True; {motor.family} is no induction machine", key="flux_observer")
-    full = parameters["l_m"] * current
-    return Layout(
-        names=(*layout.names, "psi_abs", "psi_angle"),
-        limits=(*layout.limits, full, math.pi),
-        nominal=(*layout.nominal, full, math.pi),
-        low=(*layout.low, 0.0, -1.0),
-        bounds=(*layout.bounds, 2.0, 1.0),
-    )
-
-
-def _load(
-    sheet: Family,
-    action: str,
-    task: str,
-    load: Any,
-    given: Mapping[str, float] | None,
-    extras: Sequence[str],
-    gem: bool,
-) -> tuple[Any, dict[str, float]]:
-    if load is None:
-        load = "polynomial" if task == "SC" else "constant_speed"
-        load = "load_step" if "load_step" in extras and task == "SC" else load
-    chosen = _chosen("load", load, LOADS, "moves")
-    if gem and isinstance(chosen, loads.SpeedProfile):
-        chosen = dataclasses.replace(chosen, gem=True)
-    if "load_step" in extras and not getattr(chosen, "steps", False):
-        raise OptionError(f"extras has 'load_step'; the load {load!r} has none, expected 'load_step'", key="extras")
-    a, b, c, j_load = table_entry(sheet.load, action, task)
-    defaults = {f.name: float(f.default) for f in dataclasses.fields(loads.Params)}  # type: ignore[arg-type]
-    defaults |= {"a": a, "b": b, "c": c, "j_load": j_load}
-    if isinstance(chosen, loads.ConstantSpeed):
-        defaults["speed"] = table_entry(sheet.speed, action, task)
-    values = _merged("load_parameters", defaults, given)
-    for key, value in values.items():
-        if key not in ("speed", "step_height") and value < 0:
-            raise OptionError(f"load_parameters[{key!r}]={value}; expected at least 0", key="load_parameters")
-    for key in ("j_load", "theta", "stribeck_speed"):  # the simulation divides by them
-        _positive(f"load_parameters[{key!r}]", values[key])
-    return chosen, values
-
-
-def _check_speed(speed: float, layout: Layout) -> None:
-    high = layout.limit("omega")
-    low = high * layout.low[layout.index("omega")]
-    if not low <= speed <= high:
-        raise OptionError(
-            f"load_parameters['speed']={speed}; expected [rad/s] in [{low:.6g}, {high:.6g}]", key="load_parameters"
-        )
-
-
 def _referenced(sheet: Family, task: str) -> tuple[str, ...]:
     return {"CC": sheet.currents, "TC": ("torque",), "SC": ("omega",)}[task]
 
 
 def _generators(reference: Any, count: int, gem: bool) -> tuple[Any, ...]:
     given = (reference,) if isinstance(reference, str) or not isinstance(reference, Sequence) else tuple(reference)
-    chosen = tuple(_chosen("reference", g, GENERATORS, "num_draws") for g in given)
+    chosen = tuple(chosen_entry("reference", g, GENERATORS, "num_draws") for g in given)
     if gem:
         chosen = tuple(dataclasses.replace(g, gem=True) if isinstance(g, Wave) else g for g in chosen)
     if len(chosen) not in (1, count):
@@ -414,7 +213,7 @@ def _margin(sheet: Family, layout: Layout, name: str, quantity: str) -> tuple[fl
 
 
 def _interlocking(time: float, tau: float) -> float:
-    number = _finite_number("interlocking_time", time)
+    number = finite_number("interlocking_time", time)
     if not 0 <= number < tau:
         raise OptionError(
             f"interlocking_time={time}; expected [s] in [0, {tau}), less than a control period", key="interlocking_time"
@@ -446,20 +245,20 @@ def _reward(
     offset: float | str,
 ) -> Reward:
     usual = sheet.weights if sheet.weights is not None and task == "CC" else 1 / len(names)
-    weight = _merged("weights", dict.fromkeys(names, usual), weights)
-    power = _merged("powers", dict.fromkeys(names, 1.0), powers)
+    weight = merged("weights", dict.fromkeys(names, usual), weights)
+    power = merged("powers", dict.fromkeys(names, 1.0), powers)
     for key, value in weight.items():
         if value < 0:
             raise OptionError(f"weights[{key!r}]={value}; expected at least 0", key="weights")
     for key, value in power.items():
-        _positive(f"powers[{key!r}]", value)
+        positive(f"powers[{key!r}]", value)
     total = sum(weight.values())
     return Reward(
         indices=tuple(layout.index(n) for n in names),
         widths=tuple(layout.width(n) for n in names),
         weights=tuple(weight[n] for n in names),
         powers=tuple(power[n] for n in names),
-        offset=total if offset == "positive" else _finite_number("reward_offset", offset),
+        offset=total if offset == "positive" else finite_number("reward_offset", offset),
     )
 
 
@@ -475,14 +274,14 @@ def _watched(watched: Sequence[Limit], layout: Layout) -> tuple[Limit, ...]:
     for limit in limits:
         if not isinstance(limit, Limit):
             raise OptionError(f"watched: got {short(limit)}; expected objects of `limits.Limit`", key="watched")
-        _names("watched", limit.names, layout)
+        names_of("watched", limit.names, layout)
     return limits
 
 
 def _horizon(steps: int | None, action: str, gem: bool) -> int:
     if steps is None:
         return NO_HORIZON if gem else HORIZON[action]
-    return _whole("horizon", steps, 1)
+    return whole("horizon", steps, 1)
 
 
 def _largest_action(converter: Converter, control: str, shown: bool) -> tuple[float, ...]:
@@ -498,12 +297,12 @@ def _largest_action(converter: Converter, control: str, shown: bool) -> tuple[fl
 def _substeps(substeps: int | None, family: str) -> int:
     if substeps is None:
         return 2 if family == "EESM" else 1  # its rotor turns up to 0.38 rad in a control period
-    return _whole("substeps", substeps, 1)
+    return whole("substeps", substeps, 1)
 
 
 def _start(motor: Machine, given: Mapping[str, float] | None, gem: bool) -> dict[str, float]:
     electrical = [f.name for f in dataclasses.fields(motor.State)] + ["epsilon"] * motor.has_angle
-    start = _merged("start", dict.fromkeys([*electrical, "omega"], 0.0), given)
+    start = merged("start", dict.fromkeys([*electrical, "omega"], 0.0), given)
     if gem:
         # The original lists what is given, in that order, then the rest, q before d, and reads the list by position.
         own = sorted(electrical, key=lambda name: {"i_sq": -2, "i_sd": -1}.get(name, 0) * (motor.family != "SIXPMSM"))

@@ -1,7 +1,7 @@
 """How fast the drives step, beside gym-electric-motor and exciting-environments.
 
 Figures are environment steps per second under uniformly random actions, the median of several rounds. Everything is
-pinned to one core where the platform allows it. Full steps have converter, supply, integration, measurement, limits,
+done on one core where the platform allows it. Full steps have converter, supply, integration, measurement, limits,
 reward, next reference and the reset of ended episodes. The comparison with exciting-environments has none of these,
 since its machine has none; it pins an old JAX and runs by the Python that the environment variable
 PALAESTRA_EXCITING_PYTHON names, and is left out where that is not set.
@@ -9,14 +9,14 @@ PALAESTRA_EXCITING_PYTHON names, and is left out where that is not set.
 Letters: B drives, T steps of one call.
 """
 
-import contextlib
 import functools
 import json
 import os
 import pathlib
 import subprocess
+import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -43,31 +43,27 @@ DYNAMICS = tuple(
 
 
 def run(budget: float) -> list[dict[str, Any]]:
-    """Rows {case, peer, ours, theirs, unit, ratio}; spends about `budget` seconds besides compilation."""
+    """Rows {case, peer, ours, theirs, unit, ratio}; spends about `budget` seconds besides compilation.
+
+    The measurements are made by a process of their own, which is on one core before JAX starts: a pool of threads that
+    was made for more cores would get in its own way.
+    """
+    command = [sys.executable, "-m", __name__, str(budget)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return rows
+
+
+def one_core() -> None:
+    """Keeps this thread, and threads and processes it starts, on one core, where the platform can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def measure(budget: float) -> list[dict[str, Any]]:
+    """All rows, on the cores that this process has."""
     share = budget / (2 * len(FAMILIES) + 2 * len(DYNAMICS) + 6)
-    with one_core():
-        return [*_full_steps(share), *_doors(share), *_dynamics(share)]
-
-
-@contextlib.contextmanager
-def one_core() -> Iterator[None]:
-    """Keeps all threads of the process on one core within the block, on Linux; elsewhere does nothing."""
-    tasks = pathlib.Path("/proc/self/task")
-    if not hasattr(os, "sched_setaffinity") or not tasks.exists():
-        yield
-        return
-    before = os.sched_getaffinity(0)
-
-    def pin(cores: set[int]) -> None:
-        for task in tasks.iterdir():
-            with contextlib.suppress(ProcessLookupError):  # threads come and go
-                os.sched_setaffinity(int(task.name), cores)
-
-    pin({min(before)})
-    try:
-        yield
-    finally:
-        pin(before)
+    return [*_full_steps(share), *_doors(share), *_dynamics(share)]
 
 
 def _full_steps(seconds: float) -> list[dict[str, Any]]:
@@ -200,3 +196,11 @@ def _exciting(seconds: float) -> dict[str, float]:
     done = subprocess.run([python, str(program), str(seconds)], capture_output=True, text=True, check=True)
     rates: dict[str, float] = json.loads(done.stdout)
     return rates
+
+
+if __name__ == "__main__":
+    from ..backend import prepare_jax
+
+    one_core()
+    prepare_jax("cpu", None)
+    print(json.dumps(measure(float(sys.argv[1]))))
