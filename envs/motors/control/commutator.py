@@ -68,6 +68,13 @@ class Series(Commutator):
     def back_emf(self, now: Situation, speed: jax.Array) -> Axes:
         return (self.params.l_e_prime * now.omega * now.x.i,)
 
+    def torque_delay(self, u_sup: float) -> float:
+        """A tenth of the time in which the supply removes the largest current.
+
+        This machine cannot brake: what its slow current still gains after the speed is reached stays.
+        """
+        return 0.1 * self.inductance[0][0] * self.limits[0] / u_sup
+
     def operate(self, torque: jax.Array, now: Situation) -> tuple[Axes, jax.Array]:
         current = jnp.sqrt(jnp.maximum(torque, 0.0) / self.params.l_e_prime)
         targets = self.within((current,), now)

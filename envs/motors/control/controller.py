@@ -33,6 +33,7 @@ from .reader import Reader, make_reader
 from .switching import Hysteresis, Predictive
 from .synchronous import Excited, SixPhase, Synchronous
 
+SHARES = {"Cont": 0.95, "Finite": 0.9}
 KINDS = {"Cont": ("pi", "deadbeat"), "Finite": ("mpc", "hysteresis")}
 PLANTS: dict[str, type[Plant]] = {
     "PermExDc": Permanent,
@@ -100,9 +101,10 @@ class Controller:
         reading = self.reader(obs)
         estimate, x = self.plant.estimate(state.estimate, reading)
         now = Situation(x=x, omega=reading.omega, angle=reading.angle, u_sup=reading.u_sup)
-        for terminals in state.pending:
-            now = self.model.after(now, terminals)
+        for underway in state.pending:
+            now = self.model.after(now, underway)
         outer, target = self.outer(state.outer, reading.references, now)
+        inner: Any
         if isinstance(self.inner, CurrentPI | Deadbeat):
             inner, voltages = self.inner(state.inner, target, now)
             ahead = self.plant.middle + (0 if self._predicts else self.dead_time)
@@ -122,12 +124,12 @@ def make_controller(
     env: Motor,
     kind: str | None = None,
     *,
-    current_share: float = 0.95,
+    current_share: float | None = None,
     tuning: str = "magnitude",
     anti_windup: str = "back_calculation",
     injection: bool = True,
     speed_spread: float = gains.FAST,
-    speed_filter: float = 0.0,
+    speed_filter: float | None = None,
     torque_share: float = 1.0,
     prefilter: bool = False,
     flux_rule: str = "rated",
@@ -141,12 +143,13 @@ def make_controller(
     Args:
       env: the functional environment.
       kind: "pi", "deadbeat", "mpc" or "hysteresis"; by default "pi" for continuous and "mpc" for finite actions.
-      current_share: of current limits that targets may take; what is above is room for overshoot.
+      current_share: of current limits that targets may take; what is above is room for overshoot and ripple. By default
+        0.95 for continuous and 0.9 for finite actions; less for "hysteresis" where a period moves the current far.
       tuning: of current PI, "magnitude" or "symmetrical".
       anti_windup: of current PI, "back_calculation" or "conditional".
       injection: min-max zero sequence in three-phase voltages.
       speed_spread: of the speed PI's symmetrical optimum, 2 fast to 4 damped.
-      speed_filter: [s] delay of the torque beyond the current controller's.
+      speed_filter: [s] delay of the torque beyond the current controller's; the family's by default.
       torque_share: of the torque limit that the speed PI may ask for.
       prefilter: smooth speed references with the speed PI's integral time.
       flux_rule: of induction machines, "rated" holds the flux of the largest torque, "loss" that of least copper loss.
@@ -166,7 +169,8 @@ def make_controller(
     _one_of("flux_rule", flux_rule, ("rated", "loss"))
     if kind == "hysteresis" and env.machine.has_angle:
         raise OptionError(f"kind='hysteresis' with {env.machine.family}; expected a commutator machine", key="kind")
-    plant = _plant(env, current_share, injection, flux_rule)
+    share = _share(env, kind) if current_share is None else current_share
+    plant = _plant(env, share, injection, flux_rule)
     model = Model(plant, env.solver, env.substeps)
     delay = env.nominal.dead_time if dead_time is None else dead_time
     t_sigma = gains.delay(env.tau, delay)
@@ -182,7 +186,8 @@ def make_controller(
         inner = Predictive(plant, model, env.converter, _scales(env, plant), switching, horizon)
     else:
         inner = Hysteresis(plant, env.converter, band)
-    speed = gains.speed_gains(_inertia(env), 2 * t_sigma + speed_filter, speed_spread)
+    slow = plant.torque_delay(env.nominal.supply) if speed_filter is None else speed_filter
+    speed = gains.speed_gains(_inertia(env), 2 * t_sigma + slow, speed_spread)
     most = torque_share * env.layout.limit("torque")
     outer = _outer(env, plant, speed, most, prefilter)
     return Controller(make_reader(env), plant, model, outer, inner, delay)
@@ -191,6 +196,15 @@ def make_controller(
 def _one_of(name: str, value: Any, expected: tuple[str, ...]) -> None:
     if value not in expected:
         raise OptionError(f"{name}={value!r}; expected one of {list(expected)}", key=name)
+
+
+def _share(env: Motor, kind: str) -> float:
+    share = SHARES["Finite" if env.converter.finite else "Cont"]
+    if kind != "hysteresis":
+        return share
+    fastest = _plant(env, 1.0, False, "rated").inductance[0][0]
+    ripple = 2 * env.nominal.supply * env.tau / (fastest * env.layout.limit(env.machine.currents[0]))
+    return max(min(share, 1 - ripple), 0.5)  # the induced voltage can be as large as the supply's
 
 
 def _plant(env: Motor, share: float, injection: bool, flux_rule: str) -> Plant:

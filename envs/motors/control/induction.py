@@ -14,11 +14,11 @@ from flax import struct
 from ..machines.induction import CurrentAndFlux
 from ..transforms import Angle, clarke, direction, inverse_clarke, rotate, rotate_back
 from .gains import Matrix
-from .plant import RESERVE, Axes, Plant, Situation, ahead_of, length, shortened, square_of
+from .plant import RESERVE, Axes, Plant, Situation, ahead_of, length, shortened, square_of, toward
 from .reader import Reading
 
 FLUX_TIME = 5e-3  # [s] in which the flux controller removes an error
-MAGNETISING = 0.8  # share of the current that may go into building flux
+MAGNETISING = 0.7  # share of the current that may go into building flux: the rest already makes torque
 LARGEST_SLIP = 0.05  # [rad] per period that a field may run ahead of the rotor
 LEAST_FLUX = 1e-4  # [V s] below which the field has no direction worth following
 
@@ -67,7 +67,7 @@ class Induction(Plant):
         half = 0.5 * self.tau * self.damping * self.params.l_m
         started = tuple(psi + half * i for psi, i in zip(estimate.psi, estimate.current, strict=True))
         turn = Angle.of(self.params.p * reading.omega * self.tau)
-        turned = rotate(*started, turn)
+        turned = rotate(started[0], started[1], turn)
         decay = jnp.exp(jnp.full_like(reading.omega, -self.damping * self.tau))
         psi = tuple(decay * psi + half * i for psi, i in zip(turned, current, strict=True))
         x = CurrentAndFlux(i_salpha=current[0], i_sbeta=current[1], psi_ralpha=psi[0], psi_rbeta=psi[1])  # type: ignore[arg-type]
@@ -144,16 +144,21 @@ class Induction(Plant):
         return jnp.clip(sheet.l_m * direct, 0.05 * rated, rated)
 
     def _most_flux(self, now: Situation) -> jax.Array:
-        speed = self.params.p * jnp.maximum(jnp.abs(now.omega), 1e-4)
-        return RESERVE * self.reach * jnp.abs(now.u_sup) / speed * self.params.l_m / self.params.l_s
+        """[V s] beside which the voltage still drives the largest current through resistance and leakage."""
+        sheet, limit = self.params, self.limits[0]
+        voltage = RESERVE * self.reach * jnp.abs(now.u_sup)
+        voltage = jnp.maximum(voltage - sheet.r_s * limit, 0.2 * voltage)
+        stator = voltage / (sheet.p * jnp.maximum(jnp.abs(now.omega), 1e-4))
+        aligned = jnp.sqrt(jnp.maximum(stator * stator - (sheet.leakage * limit) ** 2, 0.1 * stator * stator))
+        return aligned * sheet.l_m / sheet.l_s
 
     def limited(self, voltages: Axes, hold: Axes, now: Situation) -> Axes:
-        return shortened(voltages, self.reach * now.u_sup)
+        return toward(hold, voltages, self.reach * jnp.abs(now.u_sup))
 
     def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
         field, speed = self.frame(now)
         assert field is not None
-        return inverse_clarke(*rotate(*voltages[:2], ahead_of(field, speed, ahead * self.tau)))  # type: ignore[return-value]
+        return inverse_clarke(*rotate(voltages[0], voltages[1], ahead_of(field, speed, ahead * self.tau)))  # type: ignore[return-value]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +199,7 @@ class DoublyFed(Induction):
     def in_frame(self, now: Situation, frame: Angle | None) -> Axes:
         assert frame is not None
         along = rotate_back(now.x.psi_ralpha, now.x.psi_rbeta, frame)[0]
-        return (*super().in_frame(now, frame), along)
+        return (*super().in_frame(now, frame), along)  # type: ignore[arg-type]
 
     def back_emf(self, now: Situation, speed: jax.Array) -> Axes:
         i_d, i_q, psi = self.controlled(now)
@@ -238,11 +243,11 @@ class DoublyFed(Induction):
         return (i_d, i_q, self._ramped(goal, now)), factor * psi * i_q
 
     def bounds(self, now: Situation) -> tuple[jax.Array | float, ...]:
-        return math.inf, math.inf, self.reach * now.u_sup
+        return math.inf, math.inf, self.reach * jnp.abs(now.u_sup)
 
     def limited(self, voltages: Axes, hold: Axes, now: Situation) -> Axes:
-        bound = self.reach * now.u_sup
-        return (*shortened(voltages[:2], bound), jnp.clip(voltages[2], -bound, bound))
+        bound = self.reach * jnp.abs(now.u_sup)
+        return (*toward(hold[:2], voltages[:2], bound), jnp.clip(voltages[2], -bound, bound))
 
     def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
         stator = super().terminals(voltages, now, ahead)
@@ -252,4 +257,4 @@ class DoublyFed(Induction):
         field = ahead_of(field, speed, duration)
         rotor = ahead_of(now.angle, self.params.p * now.omega, duration)
         along = rotate(voltages[2], jnp.zeros_like(voltages[2]), field)
-        return (*stator, *inverse_clarke(*rotate_back(*along, rotor)))  # type: ignore[return-value]
+        return (*stator, *inverse_clarke(*rotate_back(along[0], along[1], rotor)))  # type: ignore[arg-type]

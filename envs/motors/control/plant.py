@@ -22,7 +22,7 @@ from ..transforms import Angle
 from .gains import Matrix
 from .reader import Reading
 
-Axes = tuple[jax.Array, ...]
+Axes = tuple[Any, ...]
 RESERVE = 0.953  # share of the voltage that an operating point may take; the rest moves the current
 
 
@@ -79,6 +79,10 @@ class Plant:
     def resistance(self) -> tuple[float, ...]:
         """R [Ohm] of each axis."""
         raise NotImplementedError
+
+    def torque_delay(self, u_sup: float) -> float:
+        """[s] from a torque asked for to the torque made, beyond the current controller's; `u_sup` [V] nominal."""
+        return 0.0
 
     def initial_estimate(self, dtype: Any) -> Any:
         """What the controller has to remember to know the machine's state."""
@@ -138,11 +142,12 @@ class Plant:
         """The continuous action (A,) that makes these voltages."""
         if self.frame_actions:
             return self._frame_action(voltages, now)
-        shares, rest = [], terminals
+        shares: list[jax.Array] = []
+        rest = terminals
         for bridge in self.bridges:
             own, rest = rest[: TERMINALS[bridge]], rest[TERMINALS[bridge] :]
             swing = guarded(0.5 * now.u_sup if bridge == "B6" else now.u_sup)
-            shift = 0.0
+            shift: Any = 0.0
             if bridge == "B6" and self.injection:
                 shift = -0.5 * (jnp.max(jnp.stack(own)) + jnp.min(jnp.stack(own)))
             low = 0.0 if bridge in ("1QC", "2QC") else -1.0
@@ -188,3 +193,23 @@ def shortened(vector: Axes, longest: jax.Array | float) -> Axes:
 def ahead_of(angle: Angle, speed: jax.Array, duration: float) -> Angle:
     """Where an angle will be."""
     return Angle.of(angle.value + speed * duration) if duration else angle
+
+
+def share_of_circle(start: Axes, move: Axes, radius: jax.Array) -> jax.Array:
+    """The largest share of `move` that leads from `start` to within a circle; 0 from outside of it."""
+    along = sum((s * m for s, m in zip(start, move, strict=True)), start=jnp.zeros_like(radius))
+    square = jnp.maximum(square_of(move), 1e-12)
+    room = jnp.square(radius) - square_of(start)
+    return jnp.where(room > 0, (jnp.sqrt(jnp.maximum(along * along + square * room, 0.0)) - along) / square, 0.0)
+
+
+def toward(hold: Axes, wanted: Axes, longest: jax.Array) -> Axes:
+    """A voltage no longer than `longest`, as far from `hold` towards `wanted` as that allows.
+
+    Currents then move straight to their targets, and between two points within their limits they keep them; a vector
+    that were only shortened would turn them aside. Where `hold` itself is too long, `wanted` is shortened.
+    """
+    move = tuple(w - h for w, h in zip(wanted, hold, strict=True))
+    share = jnp.clip(share_of_circle(hold, move, longest), 0.0, 1.0)
+    share = jnp.where(square_of(hold) < jnp.square(longest), share, 1.0)
+    return shortened(tuple(h + share * m for h, m in zip(hold, move, strict=True)), longest)

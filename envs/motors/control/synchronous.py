@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ..transforms import Angle, inverse_clarke, inverse_vector_space, rotate, rotate_back
 from .gains import Matrix
 from .operation import least_current, weakened
-from .plant import RESERVE, Axes, Plant, Situation, ahead_of, diagonal, shortened, square_of
+from .plant import RESERVE, Axes, Plant, Situation, ahead_of, diagonal, share_of_circle, shortened, square_of, toward
 
 SLOWEST = 1e-4  # [rad/s] at which the voltage is taken to limit the flux
 
@@ -73,12 +73,12 @@ class Synchronous(Plant):
         return RESERVE * self.reach * jnp.abs(now.u_sup) / jnp.maximum(jnp.abs(speed), SLOWEST)
 
     def limited(self, voltages: Axes, hold: Axes, now: Situation) -> Axes:
-        return shortened(voltages, self.reach * now.u_sup)
+        return toward(hold, voltages, self.reach * jnp.abs(now.u_sup))
 
     def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
         angle, speed = self.frame(now)
         assert angle is not None
-        return inverse_clarke(*rotate(*voltages[:2], ahead_of(angle, speed, ahead * self.tau)))  # type: ignore[return-value]
+        return inverse_clarke(*rotate(voltages[0], voltages[1], ahead_of(angle, speed, ahead * self.tau)))  # type: ignore[return-value]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +108,10 @@ class SixPhase(Synchronous):
 
     def limited(self, voltages: Axes, hold: Axes, now: Situation) -> Axes:
         """The torque plane first; both vectors' lengths together are what a phase can see."""
-        bound = self.reach * now.u_sup
-        torque = shortened(voltages[:2], bound)
+        bound = self.reach * jnp.abs(now.u_sup)
+        torque = toward(hold[:2], voltages[:2], bound)
         left = jnp.maximum(bound - jnp.hypot(*torque), 0.05 * bound)
-        return self._together((*torque, *shortened(voltages[2:], left)), bound)
+        return self._together((*torque, *toward(hold[2:], voltages[2:], left)), bound)
 
     def _together(self, voltages: Axes, bound: jax.Array) -> Axes:
         total = jnp.hypot(*voltages[:2]) + jnp.hypot(*voltages[2:])
@@ -122,7 +122,7 @@ class SixPhase(Synchronous):
         angle, speed = self.frame(now)
         assert angle is not None
         angle = ahead_of(angle, speed, ahead * self.tau)
-        planes = (*rotate(*voltages[:2], angle), *rotate_back(*voltages[2:], angle))
+        planes = (*rotate(voltages[0], voltages[1], angle), *rotate_back(voltages[2], voltages[3], angle))
         return inverse_vector_space(*planes)  # type: ignore[return-value]
 
 
@@ -188,7 +188,7 @@ class Excited(Synchronous):
         """As far from `hold` towards `voltages` as both converters go.
 
         Exciter and d axis are close to one coil: limited on their own, they would push each other's current far from
-        its target. On the straight line between two points within the current limits, currents keep them.
+        its target.
         """
         bound = jnp.abs(now.u_sup)
         move = tuple(u - h for u, h in zip(voltages, hold, strict=True))
@@ -200,11 +200,3 @@ class Excited(Synchronous):
 
     def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
         return (*super().terminals(voltages, now, ahead), voltages[2])
-
-
-def share_of_circle(start: Axes, move: Axes, radius: jax.Array) -> jax.Array:
-    """The largest share of `move` that leads from `start` to within a circle; 0 from outside of it."""
-    along = sum((s * m for s, m in zip(start, move, strict=True)), start=jnp.zeros_like(radius))
-    square = jnp.maximum(square_of(move), 1e-12)
-    room = jnp.square(radius) - square_of(start)
-    return jnp.where(room > 0, (jnp.sqrt(jnp.maximum(along * along + square * room, 0.0)) - along) / square, 0.0)
