@@ -40,11 +40,16 @@ class Seeds:
 
     def __init__(self, name: str):
         import gym_electric_motor as gem
+        from gym_electric_motor.physical_system_wrappers import FluxObserver
 
         self.name = name
+        observed = (FluxObserver,) if "SCIM" in name else ()  # by the peer's controllers
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.envs = [gem.make(f"{name}-v0") for _ in range(SEEDS)]
+            self.envs = [
+                gem.make(f"{name}-v0", physical_system_wrappers=tuple(make() for make in observed))
+                for _ in range(SEEDS)
+            ]
 
     def play(self, act: Act, reset: Callable[[int], None], steps: int) -> tuple[float, int]:
         """(mean error, terminations) of `steps` steps of every seed; `reset(i)` tells that i starts an episode."""
@@ -109,7 +114,7 @@ def _row(case: str, ours: float, theirs: float | None, unit: str) -> dict[str, A
 def _ours(seeds: Seeds, family: str, action: str, task: str, kind: str, steps: int) -> tuple[float, int]:
     env = make_motor(family, action, task, compat="gem")
     controller = make_controller(env, kind)
-    fresh = controller.init()
+    fresh, measured = controller.init(), len(env.layout.names)
     memory = jax.tree.map(lambda x: np.stack([np.asarray(x)] * SEEDS), fresh)
     start = jax.tree.map(np.asarray, fresh)
     held = {"memory": memory}
@@ -124,7 +129,7 @@ def _ours(seeds: Seeds, family: str, action: str, task: str, kind: str, steps: i
         return jax.vmap(one)(memory, obs, begun)
 
     def act(states: list[Any], references: list[Any]) -> list[Any]:
-        rows = [np.concatenate([s, r]) for s, r in zip(states, references, strict=True)]
+        rows = [np.concatenate([s[:measured], r]) for s, r in zip(states, references, strict=True)]
         held["memory"], actions = step(held["memory"], np.asarray(rows, np.float32), begun.copy())
         begun[:] = False
         values = np.asarray(actions)
