@@ -85,8 +85,9 @@ def weakened(
     saliency = l_d - l_q
     across = (flux * (1 - saliency / l_d), saliency / (l_d * l_q))  # effort in flux coordinates
     mtpf = best_direct(across[0] / l_q, across[1], most_flux)
-    high = jnp.minimum(start[0], (most_flux - flux) / l_d)
-    low = jnp.maximum(jnp.maximum((mtpf - flux) / l_d, (-most_flux - flux) / l_d), -limit)
+    widest = (most_flux - flux) / l_d
+    low = jnp.maximum((mtpf - flux) / l_d, -limit)
+    high = jnp.where(start[0] < low, widest, jnp.minimum(start[0], widest))
     span = jnp.maximum(high - low, 0.0)
 
     def on_circle(moved: jax.Array) -> tuple[jax.Array, jax.Array]:
