@@ -209,7 +209,8 @@ class EESM(SynRM):
     `T = 1.5 p (l_m i_e + (l_d - l_q) i_d) i_q`.
 
     Exciter quantities are referred to the stator. The gem form refers the same numbers once more by the winding ratio
-    `k`, which makes sigma negative and the machine unstable.
+    `k`, which makes sigma negative and the machine unstable. That the default numbers are meant as referred ones is an
+    inference from this; their source (Nguyen and Hofmann 2014, ICELMACH) was not at hand.
     """
 
     family: ClassVar[str] = "EESM"
