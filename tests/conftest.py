@@ -4,6 +4,7 @@ Tests marked `slow` run with `--slow` (or when `-m` names the marker), tests mar
 """
 
 import fnmatch
+import gc
 import os
 import pathlib
 
@@ -75,6 +76,14 @@ def pytest_generate_tests(metafunc):
 def _is_fast(env_id, test):
     fits = (fast for name, part, fast in SPEED if fnmatch.fnmatch(env_id or "", name) and fnmatch.fnmatch(test, part))
     return next(fits, True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def let_programs_go():
+    """A file's compiled programs are not kept for the next: each holds memory maps, and a process may have 65,000."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
