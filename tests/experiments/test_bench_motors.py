@@ -37,6 +37,7 @@ def test_what_is_timed_without_converter_is_the_drive_with_one():
     np.testing.assert_allclose([x.i_sd[0], x.i_sq[0]], [state.x.i_sd, state.x.i_sq], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_full_steps_and_doors_have_a_speed():
     assert motors.scanned("palaestra/Motor-Cont-CC-PermExDc-v0", 8, 10, 0.05) > 0
     assert motors._vector("palaestra/Motor-Cont-CC-PermExDc-v0", 8, 0.05) > 0
