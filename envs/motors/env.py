@@ -288,9 +288,8 @@ class Motor(TaskEnv):
         angle = state.angle
         if hasattr(self.machine, "field_angle"):
             angle = self.machine.field_angle(state.x)
-        if not self.gem:  # the middle of the period in which the action will be in effect
-            ahead = (0.5 + params.dead_time) * self.tau * params.machine.p * state.omega
-            angle = Angle.of(angle.value + ahead)
+        if not self.gem:  # the middle of the period; an action that was delayed takes effect now, too
+            angle = Angle.of(angle.value + 0.5 * self.tau * params.machine.p * state.omega)
         if self.machine.family == "SIXPMSM":
             planes = (*rotate(action[0], action[1], angle), *rotate_back(action[2], action[3], angle))
             phases: tuple[Any, ...] = inverse_vector_space(*planes)

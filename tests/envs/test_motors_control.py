@@ -156,6 +156,14 @@ def test_other_observations_and_actions_are_served(options):
     assert int(found.terminations) == 0 and float(found.mean_error) < 0.15
 
 
+@pytest.mark.parametrize("dead_time", [0, 1, 2])
+def test_a_delayed_rotor_voltage_points_where_it_takes_effect(dead_time):
+    """At constant speed deadbeat control is exact, whatever the delay, only if the frame is that of the right period."""
+    env = make_motor("PMSM", control="dq", dead_time=dead_time, reference="step_and_hold", solver="tsit5")
+    run = rollout(env, make_controller(env, "deadbeat"), jax.random.key(1), 400)
+    assert np.abs(np.asarray(run.error[-1])).max() < 1e-4
+
+
 def test_a_rollout_is_a_chain_of_transitions():
     env, controller = controlled("PermExDc", "Cont", "CC")
     run = rollout(env, controller, jax.random.key(0), 50)

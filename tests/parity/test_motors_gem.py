@@ -411,18 +411,15 @@ def test_dq_actions_follow_the_originals_control_space(family):
     compare(family, "Cont", "CC", ours={"control": "dq"}, dq=True, steps=OPTION_STEPS).assert_equal()
 
 
-@pytest.mark.parametrize(
-    "family, start, dead_time", [("PMSM", {"epsilon": 0.4}, 0), ("PMSM", {"epsilon": -2.0}, 2), ("EESM", {}, 0)]
-)
-def test_physical_dq_actions_are_advanced_as_the_originals_processor_does(family, start, dead_time):
+@pytest.mark.parametrize("family, start", [("PMSM", {"epsilon": 0.4}), ("EESM", {})])
+def test_physical_dq_actions_are_advanced_as_the_originals_processor_does(family, start):
     """The physical form, unlike the gem form's control space, aims at the middle of the coming period."""
     import gym_electric_motor.physical_system_wrappers as psw
 
-    wrappers = [psw.DeadTimeProcessor(dead_time)] if dead_time else []
     processor = psw.DqToAbcActionProcessor.make(family)
-    gem = make_gem(family, "Cont", "CC", physical_system_wrappers=[*wrappers, processor])
+    gem = make_gem(family, "Cont", "CC", physical_system_wrappers=[processor])
     gem.reset(seed=0)
-    env = make_motor(family, "Cont", "CC", control="dq", start=start, dead_time=dead_time)
+    env = make_motor(family, "Cont", "CC", control="dq", start=start)
     params = exact_params(env)
     state = env.initial(jax.random.key(0), params)
     taken = []
