@@ -12,6 +12,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from .study_runs import ppo_settings, train_run
+
 ENV = "palaestra/Motor-Cont-CC-PMSM-v0"
 TEACHERS = ("alp_gmm", "random", "fixed")
 
@@ -54,7 +56,10 @@ def main(config: Config) -> dict[str, Any]:
     from .report import write_report
 
     out = Path(config.out)
-    runs = {teacher: _train(config, teacher, out / teacher) for teacher in config.teachers}
+    runs = {
+        teacher: train_run(run_settings(config, teacher), out / teacher, config.overwrite)
+        for teacher in config.teachers
+    }
     rows = _test(config, runs)
     write_json(out / "results.json", {"rows": rows})
     figure = save_png(errors_figure(rows, "Mean current error by what was trained on"), out / "errors.png")
@@ -66,53 +71,17 @@ def main(config: Config) -> dict[str, Any]:
 def run_settings(config: Config, teacher: str) -> dict[str, Any]:
     """The run of one teacher, as a configuration file would state it."""
     scale = {"reward_scale": [-0.25 * config.horizon, 0.0], "neighbours_in_unit_space": True}
-    return {
-        "env": ENV,
-        "env_kwargs": {"control": "dq", "previous_action": True, "extras": ["noise"], "horizon": config.horizon},
-        "agent": "ppo",
-        "agent_config": {
-            "num_envs": config.num_envs,
-            "rollout_length": config.rollout_length,
-            "num_minibatches": config.num_minibatches,
-            "epochs": config.epochs,
-            "start_every": config.rollout_length,
-            "hyper": {
-                "learning_rate": config.learning_rate,
-                "discount": config.discount,
-                "lam": config.lam,
-                "decay_steps": float(config.total_timesteps),
-            },
-        },
-        "teacher": teacher,
-        "teacher_config": scale if teacher == "alp_gmm" else {},
-        "run": {
-            "total_timesteps": config.total_timesteps,
-            "num_seeds": config.num_seeds,
-            "seed": config.seed,
-            "eval_tasks": "space",
-            "eval_episodes": 50,
-            "eval_every": max(1, config.total_timesteps // 8),
-            "save_every": config.total_timesteps,
-            "keep": 1,
-        },
-    }
-
-
-def _train(config: Config, teacher: str, run_dir: Path) -> Path:
-    from . import assemble
-    from .progress import choose_progress
-    from .runner import train
-
-    setup = assemble.complete(run_settings(config, teacher))
-    train(
-        assemble.build(setup),
-        setup.run,
-        run_dir,
-        overwrite=config.overwrite,
-        config=setup.to_plain(),
-        progress=choose_progress(False, None, True),
+    return ppo_settings(
+        config,
+        ENV,
+        total_timesteps=config.total_timesteps,
+        env_kwargs={"control": "dq", "previous_action": True, "extras": ["noise"], "horizon": config.horizon},
+        teacher=teacher,
+        teacher_config=scale if teacher == "alp_gmm" else {},
+        agent={"start_every": config.rollout_length},
+        hyper={"discount": config.discount, "lam": config.lam, "decay_steps": float(config.total_timesteps)},
+        run={"eval_tasks": "space", "eval_episodes": 50, "eval_every": max(1, config.total_timesteps // 8)},
     )
-    return run_dir
 
 
 def _test(config: Config, runs: dict[str, Path]) -> list[dict[str, Any]]:

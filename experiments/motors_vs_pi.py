@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .study_runs import ppo_settings, train_run
+
 CLASSICAL = ("pi", "deadbeat")
 
 
@@ -96,35 +98,15 @@ def table(rows: list[dict[str, Any]]) -> str:
 def run_settings(config: Config, drive: Drive) -> dict[str, Any]:
     """The run of one drive, as a configuration file would state it."""
     total = int(config.scale * drive.total_timesteps)
-    return {
-        "env": drive.id,
-        "env_kwargs": dict(drive.env_kwargs),
-        "agent": "ppo",
-        "agent_config": {
-            "num_envs": config.num_envs,
-            "rollout_length": config.rollout_length,
-            "num_minibatches": config.num_minibatches,
-            "epochs": config.epochs,
-            "start_every": config.rollout_length,
-            "hyper": {
-                "learning_rate": config.learning_rate,
-                "discount": drive.discount,
-                "lam": drive.lam,
-                "decay_steps": float(total),
-            },
-        },
-        "teacher": "fixed",
-        "run": {
-            "total_timesteps": total,
-            "num_seeds": config.num_seeds,
-            "seed": config.seed,
-            "eval_tasks": "default",
-            "eval_episodes": 4,
-            "eval_every": max(1, total // 8),
-            "save_every": total,
-            "keep": 1,
-        },
-    }
+    return ppo_settings(
+        config,
+        drive.id,
+        total_timesteps=total,
+        env_kwargs=drive.env_kwargs,
+        agent={"start_every": config.rollout_length},
+        hyper={"discount": drive.discount, "lam": drive.lam, "decay_steps": float(total)},
+        run={"eval_tasks": "default", "eval_episodes": 4, "eval_every": max(1, total // 8)},
+    )
 
 
 def _compare(config: Config, drive: Drive, run_dir: Path) -> list[dict[str, Any]]:
@@ -132,7 +114,7 @@ def _compare(config: Config, drive: Drive, run_dir: Path) -> list[dict[str, Any]
     from .motor_tracking import track_controller, track_policy
     from .policy import load_policy
 
-    _train(config, drive, run_dir)
+    train_run(run_settings(config, drive), run_dir, config.overwrite)
     policy = load_policy(run_dir, "final")
     agent = policy.agent
     tasks = draw_test_tasks(agent.env, config.episodes, "default")
@@ -146,22 +128,6 @@ def with_seed_axis(policy: Any) -> Any:
     import jax
 
     return policy.state if policy.setup.run.num_seeds > 1 else jax.tree.map(lambda x: x[None], policy.state)
-
-
-def _train(config: Config, drive: Drive, run_dir: Path) -> None:
-    from . import assemble
-    from .progress import choose_progress
-    from .runner import train
-
-    setup = assemble.complete(run_settings(config, drive))
-    train(
-        assemble.build(setup),
-        setup.run,
-        run_dir,
-        overwrite=config.overwrite,
-        config=setup.to_plain(),
-        progress=choose_progress(False, None, True),
-    )
 
 
 def result_row(drive: str, controller: str, tracked: Any, pi: Any) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from .study_runs import ppo_settings, train_run
+
 ENV = "palaestra/StumpTracks-v0"
 FILM_TASKS = ((0.2, 4.0), (0.8, 3.0), (1.5, 5.0))  # (stump height, spacing): easy, middling, hard
 
@@ -69,7 +71,10 @@ def main(config: Config) -> dict[str, Any]:
     from .report import write_report
 
     out = Path(config.out)
-    runs = {teacher: _train(config, teacher, out / teacher) for teacher in config.teachers}
+    runs = {
+        teacher: train_run(run_settings(config, teacher), out / teacher, config.overwrite)
+        for teacher in config.teachers
+    }
     films = _films(config, runs[config.teachers[0]], out)
     report = write_report(runs.values(), out / "report.html", title="Stump tracks: does a teacher help?", movies=films)
     text = f"report: {report}"
@@ -78,53 +83,21 @@ def main(config: Config) -> dict[str, Any]:
 
 def run_settings(config: Config, teacher: str) -> dict[str, Any]:
     """The run of one teacher, as a configuration file would state it."""
-    learned = {"reward_scale": [-150.0, 350.0]} if teacher == "alp_gmm" else {}
-    return {
-        "env": ENV,
-        "env_kwargs": {"solver": config.solver},
-        "agent": "ppo",
-        "agent_config": {
-            "num_envs": config.num_envs,
-            "rollout_length": config.rollout_length,
-            "num_minibatches": config.num_minibatches,
-            "epochs": config.epochs,
-            "hyper": {
-                "learning_rate": config.learning_rate,
-                "discount": config.discount,
-                "entropy_cost": config.entropy_cost,
-            },
-        },
-        "teacher": teacher,
-        "teacher_config": learned,
-        "run": {
-            "total_timesteps": config.total_timesteps,
-            "num_seeds": config.num_seeds,
-            "seed": config.seed,
+    return ppo_settings(
+        config,
+        ENV,
+        total_timesteps=config.total_timesteps,
+        env_kwargs={"solver": config.solver},
+        teacher=teacher,
+        teacher_config={"reward_scale": [-150.0, 350.0]} if teacher == "alp_gmm" else {},
+        hyper={"discount": config.discount, "entropy_cost": config.entropy_cost},
+        run={
             "log_every": max(1, config.total_timesteps // 40),
             "eval_every": max(1, config.total_timesteps // config.num_evals),
             "eval_episodes": config.eval_episodes,
             "eval_tasks": "space",
-            "save_every": config.total_timesteps,
-            "keep": 1,
         },
-    }
-
-
-def _train(config: Config, teacher: str, run_dir: Path) -> Path:
-    from . import assemble
-    from .progress import choose_progress
-    from .runner import train
-
-    setup = assemble.complete(run_settings(config, teacher))
-    train(
-        assemble.build(setup),
-        setup.run,
-        run_dir,
-        overwrite=config.overwrite,
-        config=setup.to_plain(),
-        progress=choose_progress(False, None, True),
     )
-    return run_dir
 
 
 def _films(config: Config, run_dir: Path, out: Path) -> list[tuple[str, Path]]:

@@ -93,6 +93,13 @@ def key():
 
 
 @pytest.fixture
+def double_precision():
+    """Numbers of 64 bits within the test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
 def env_kwargs(env_id):
     """The arguments that make `env_id` cheap."""
     return CHEAP.get(env_id, {})

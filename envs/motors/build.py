@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ..errors import OptionError, short
-from . import loads
 from .converters import AVERAGED_TAU, Converter
 from .drift import EXTRAS, MAX_DEAD_TIME, Nominal
 from .env import Motor, action_space
@@ -26,7 +25,7 @@ from .parts import (
     drive_supply_parameters,
     machine_parameters,
 )
-from .references import GENERATORS, References, Switched, Walk, Wave
+from .references import GENERATORS, References, Switched, Wave
 from .reward import Reward
 from .supplies import SUPPLIES, Ideal
 
@@ -159,10 +158,10 @@ def make_motor(
                 margins=tuple(_margin(sheet, layout, f"{action}-{task}", name) for name in names),
                 dead_time=dead_time,
                 interlocking=share,
-                walks=any(isinstance(k, Walk) for k in kinds),
-                waves=any(isinstance(k, Wave) or type(k).__name__ == "BandLimited" for k in kinds),
+                walks=any(k.walks for k in kinds),
+                waves=any(k.waves for k in kinds),
                 sub_episodes=any(k.num_draws > 0 for k in kinds),
-                prescribed=isinstance(chosen_load, loads.ConstantSpeed | loads.OrnsteinUhlenbeck),
+                prescribed=chosen_load.has_speed,
                 one_sided_speed=layout.low[layout.index("omega")] == 0,
                 stiff=isinstance(chosen_supply, Ideal),
                 extras=tuple(sorted(set(extras), key=EXTRAS.index)),
@@ -180,7 +179,7 @@ def make_motor(
             tau=tau,
             horizon=_horizon(horizon, action, gem),
             solver=solver,
-            substeps=_substeps(substeps, family),
+            substeps=whole("substeps", sheet.substeps if substeps is None else substeps, 1),
             control=control,
             noise=noise,
             flux_observer=flux_observer,
@@ -227,7 +226,7 @@ def _check_dead_time(steps: Any) -> None:
 
 
 def _check_control(control: str, action: str, motor: Machine, bridges: tuple[str, ...]) -> None:
-    if control == "dq" and (action != "Cont" or motor.family == "DFIM" or bridges[0] != "B6"):
+    if control == "dq" and (action != "Cont" or not motor.has_frame or bridges[0] != "B6"):
         raise OptionError(
             f"control='dq' with {action}-{motor.family}; expected a continuous three- or six-phase drive with one "
             "frame (not DFIM)",
@@ -265,8 +264,8 @@ def _reward(
 def _limits(motor: Machine, sheet: Family, gem: bool) -> tuple[Limit, ...]:
     together = (Limit(sheet.watched),) if motor.has_angle else tuple(Limit((name,)) for name in sheet.watched)
     alone = tuple(Limit((name,)) for name in sheet.also_watched)
-    rotor = (Limit(("i_rd", "i_rq")),) if motor.family == "DFIM" and not gem else ()
-    return together + alone + rotor
+    overlooked = (Limit(sheet.overlooked),) if sheet.overlooked and not gem else ()
+    return together + alone + overlooked
 
 
 def _watched(watched: Sequence[Limit], layout: Layout) -> tuple[Limit, ...]:
@@ -292,12 +291,6 @@ def _largest_action(converter: Converter, control: str, shown: bool) -> tuple[fl
         return tuple(float(x) for x in space.high)
     counts = getattr(space, "nvec", None)
     return tuple(float(n - 1) for n in (counts if counts is not None else [space.n]))  # type: ignore[attr-defined]
-
-
-def _substeps(substeps: int | None, family: str) -> int:
-    if substeps is None:
-        return 2 if family == "EESM" else 1  # its rotor turns up to 0.38 rad in a control period
-    return whole("substeps", substeps, 1)
 
 
 def _start(motor: Machine, given: Mapping[str, float] | None, gem: bool) -> dict[str, float]:

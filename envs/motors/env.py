@@ -23,15 +23,13 @@ from .converters import Converter, interlock
 from .integrators import integrate
 from .layout import Layout
 from .limits import Limit, degrees, saturate
-from .loads import OrnsteinUhlenbeck
-from .machines.machine import Machine
+from .machines.machine import Instant, Machine
 from .noise import add_noise
 from .observe import Observation
 from .reward import Reward
-from .transforms import Angle, clarke, direction, inverse_clarke, inverse_vector_space, rotate, rotate_back
+from .transforms import Angle, clarke, direction
 
 Params = drift.Params
-COMPILER_OPTIONS: dict[str, dict[str, str | bool]] = {}
 SCOPE_STEPS = 500  # shown by the scope
 
 
@@ -108,7 +106,6 @@ class Motor(TaskEnv):
     start: tuple[tuple[str, float], ...] = ()
     trace: int = 0
 
-    compiler_options: ClassVar[dict[str, dict[str, str | bool]]] = COMPILER_OPTIONS
     render_fps: ClassVar[int] = 50
 
     # What follows is derived once from the fields; none of it takes part in comparison.
@@ -171,7 +168,8 @@ class Motor(TaskEnv):
             trace=None,
         )
         u = self.machine.inputs(phases, angle)
-        state = self._measure(state, u, phases, u_sup, None, params.machine)
+        now = Instant(x, angle, u, phases, x, angle)
+        state = self._measure(state, self.machine.report_start(now, params.machine), u_sup, params.machine)
         if not self.trace:
             return state
         first = jnp.concatenate([state.measured, state.references.shown[0]])
@@ -188,7 +186,7 @@ class Motor(TaskEnv):
         time = self.tau * state.steps.astype(state.omega.dtype)
         fixed = self.load.prescribe(key_load, state.omega, state.load, params.load, time, self.tau)
         phase_action = self._to_phases(state, applied, params)
-        moved, u, phases, u_sup, before = self._simulate(state, phase_action, machine, params, time, fixed)
+        moved, now, u_sup = self._simulate(state, phase_action, machine, params, time, fixed)
         moved = moved.replace(
             pending=pending,
             action=action if self.observed.previous_action else None,
@@ -198,11 +196,12 @@ class Motor(TaskEnv):
         )
         if state.flux is not None:
             moved = moved.replace(flux=self._observed_flux(state.flux, moved))
-        moved = self._measure(moved, u, phases, u_sup, before, machine, key_noise, params)
+        report = self.machine.report(now, machine)
+        moved = self._measure(moved, report, u_sup, machine, key_noise, params)
         if state.trace is None:
             return moved
-        now = jnp.concatenate([moved.measured, moved.references.shown[0]])
-        return moved.replace(trace=jnp.concatenate([state.trace[1:], now[None]]))
+        latest = jnp.concatenate([moved.measured, moved.references.shown[0]])
+        return moved.replace(trace=jnp.concatenate([state.trace[1:], latest[None]]))
 
     def observation(self, state: State, rng: jax.Array, params: Params | None = None) -> Any:
         del rng, params  # measured with the transition's noise
@@ -256,7 +255,7 @@ class Motor(TaskEnv):
 
     @property
     def _draws_in_step(self) -> bool:
-        return "noise" in self.nominal.extras or isinstance(self.load, OrnsteinUhlenbeck)
+        return "noise" in self.nominal.extras or self.load.draws
 
     def _no_action(self, dtype: Any) -> jax.Array:
         is_box = isinstance(self.action_space, spaces.Box)
@@ -285,22 +284,15 @@ class Motor(TaskEnv):
         if self.control == "phase":
             return action
         assert state.angle is not None
-        angle = state.angle
-        if hasattr(self.machine, "field_angle"):
-            angle = self.machine.field_angle(state.x)
+        angle = self.machine.control_frame(state.x, state.angle)
         if not self.gem:  # the middle of the period; an action that was delayed takes effect now, too
             angle = Angle.of(angle.value + 0.5 * self.tau * params.machine.p * state.omega)
-        if self.machine.family == "SIXPMSM":
-            planes = (*rotate(action[0], action[1], angle), *rotate_back(action[2], action[3], angle))
-            phases: tuple[Any, ...] = inverse_vector_space(*planes)
-        else:
-            phases = (*inverse_clarke(*rotate(action[0], action[1], angle)), *action[2:])
-        return jnp.clip(jnp.stack(phases), -1.0, 1.0)
+        return jnp.clip(jnp.stack(self.machine.terminals(tuple(action), angle)), -1.0, 1.0)
 
     def _simulate(
         self, state: State, action: jax.Array, machine: Any, params: Params, time: Any, fixed: Any
-    ) -> tuple[State, Any, tuple[Any, ...], tuple[Any, ...], tuple[Any, Angle | None]]:
-        """One control period: (state, u, terminal and supply voltages, (x, angle) at the last interval's start)."""
+    ) -> tuple[State, Instant, tuple[Any, ...]]:
+        """One control period: (state, what there is to report, supply voltages [V])."""
         wanted = self.converter.legs_wanted(action) if self.converter.finite else ()
         share = params.interlocking
         intervals: list[tuple[tuple[jax.Array, ...], Any]] = [(wanted, self.tau)]
@@ -311,7 +303,7 @@ class Motor(TaskEnv):
             intervals = [(waiting, first), (wanted, self.tau - first)]
         elapsed = jnp.where(state.steps > 0, self.tau, 0.0).astype(state.omega.dtype)
         for legs, duration in intervals:
-            before = (state.x, state.angle)
+            start_x, start_angle = state.x, state.angle
             currents = self.machine.terminal_currents(state.x, state.angle, machine)
             outputs, drawn = self.converter.outputs(action, legs, currents, share)
             if self._late_legs:
@@ -323,7 +315,7 @@ class Motor(TaskEnv):
             state = state.replace(supply=supply, legs=legs if self._keeps_legs else ())
             state, u = self._integrate(state, u, duration, machine, params, fixed)
             elapsed = jnp.zeros_like(elapsed)
-        return state, u, phases, u_sup, before
+        return state, Instant(state.x, state.angle, u, phases, start_x, start_angle), u_sup
 
     def _integrate(
         self, state: State, u: Any, duration: Any, machine: Any, params: Params, fixed: Any
@@ -344,20 +336,14 @@ class Motor(TaskEnv):
     def _measure(
         self,
         state: State,
-        u: Any,
-        phases: tuple[Any, ...],
+        report: dict[str, Any],
         u_sup: tuple[Any, ...],
-        before: tuple[Any, Angle | None] | None,
         machine: Any,
         key: jax.Array | None = None,
         params: Params | None = None,
     ) -> State:
         layout = self.layout
-        if before is None:
-            values = self.machine.report_start(state.x, u, phases, state.angle, machine)
-        else:
-            values = self.machine.report(state.x, u, phases, state.angle, before, machine)
-        values |= {"omega": state.omega, "torque": self.machine.torque(state.x, machine)}
+        values = report | {"omega": state.omega, "torque": self.machine.torque(state.x, machine)}
         if state.angle is not None:
             values["epsilon"] = state.angle.value
         values |= dict(zip([n for n in layout.names if n.startswith("u_sup")], u_sup, strict=True))

@@ -38,6 +38,7 @@ class Family:
       currents: referenced in current control.
       watched: currents whose limit ends an episode; three-phase currents as one squared sum.
       also_watched: currents watched on their own beside that sum.
+      overlooked: currents whose squared sum the original ought to watch and does not; left out with compat="gem".
       supply: [V], per "Cont-CC" style name or "".
       load: (a, b, c, j_load) of speed control, per action or "".
       speed: [rad/s] of the test bench in current and torque control, per name or "".
@@ -45,6 +46,7 @@ class Family:
       margins: (low, high) factors on nominal / limit, per name + quantity.
       one_sided: quantities that are never negative.
       tau: [s] control period per action.
+      substeps: of the integrator per control period.
       weights: reward weight of each referenced current; None shares one among them.
     """
 
@@ -56,6 +58,7 @@ class Family:
     currents: tuple[str, ...]
     watched: tuple[str, ...]
     also_watched: tuple[str, ...] = ()
+    overlooked: tuple[str, ...] = ()
     supply: dict[str, float] = dataclasses.field(default_factory=lambda: {"": 420.0})
     load: dict[str, tuple[float, float, float, float]] = dataclasses.field(default_factory=lambda: {"": LIGHT_FRICTION})
     speed: dict[str, float] = dataclasses.field(default_factory=lambda: {"": BENCH_SPEED})
@@ -63,6 +66,7 @@ class Family:
     margins: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     one_sided: tuple[str, ...] = ()
     tau: dict[str, float] = dataclasses.field(default_factory=lambda: {"Cont": 1e-4, "Finite": 1e-5})
+    substeps: int = 1
     weights: float | None = None
 
 
@@ -147,6 +151,7 @@ FAMILIES: dict[str, Family] = {
         currents=("i_sd", "i_sq", "i_e"),
         watched=("i_sd", "i_sq"),
         also_watched=("i_e",),
+        substeps=2,  # its rotor turns up to 0.38 rad in a control period
         supply={"": 420.0, "Cont-CC": 300.0},
         load={"Cont": LIGHT_FRICTION, "Finite": (0.0, 0.0, 0.0, 1e-5)},
         margins={"Cont-CC i_e": (0.0, 1.0)},
@@ -195,6 +200,7 @@ FAMILIES: dict[str, Family] = {
         nominal={"omega": 1650 * RPM, "i": 7.5, "u": 720.0},
         currents=("i_sd", "i_sq"),
         watched=("i_sd", "i_sq"),
+        overlooked=("i_rd", "i_rq"),
         sigma={"": (1e-3, 1e-1), "SC": (1e-3, 1e-2)},
     ),
     "SIXPMSM": Family(

@@ -78,7 +78,7 @@ def make_layout(
       supply_swing: largest supply voltage per nominal voltage.
       num_supplies: number of supply voltages.
     """
-    sums = ("i_sum",) if machine.family == "ShuntDc" else ()
+    sums = ("i_sum",) if machine.sums_currents else ()
     supplies = ("u_sup",) if num_supplies == 1 else tuple(f"u_sup_{phase}" for phase in "abc")
     angle = ("epsilon",) if machine.has_angle else ()
     names = ("omega", "torque", *machine.currents, *machine.voltages, *angle, *supplies, *sums)

@@ -45,9 +45,17 @@ class Friction(struct.PyTreeNode):
 
 
 class Load(Protocol):
-    """One kind of load. `moves`: whether the torque matters to the speed."""
+    """One kind of load.
+
+    Attributes:
+      moves: whether the torque matters to the speed.
+      has_speed: whether it uses the parameters' speed.
+      draws: whether its `prescribe` is random.
+    """
 
     moves: bool
+    has_speed: bool
+    draws: bool
 
     def initial(self, key: jax.Array, omega: jax.Array, params: Params, duration: float) -> tuple[jax.Array, Any]:
         """(omega, state) at the start of an episode of `duration` [s]; `omega` is what the caller would have."""
@@ -70,9 +78,11 @@ def _still(state: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class ConstantSpeed:
-    """A test bench that holds the speed whatever the torque."""
+    """A test bench that holds the speed whatever the torque; base of those that prescribe another one."""
 
     moves: ClassVar[bool] = False
+    has_speed: ClassVar[bool] = True
+    draws: ClassVar[bool] = False
 
     def initial(self, key: jax.Array, omega: jax.Array, params: Params, duration: float) -> tuple[jax.Array, Any]:
         return jnp.zeros_like(omega) + params.speed, ()
@@ -83,28 +93,20 @@ class ConstantSpeed:
     def derivative(
         self, omega: Any, state: Any, torque: Any, fixed: Any, params: Params, j_rotor: Any
     ) -> tuple[Any, Any]:
-        return 0.0, _still(state)
+        return fixed, _still(state)
 
 
 @dataclasses.dataclass(frozen=True)
-class OrnsteinUhlenbeck:
+class OrnsteinUhlenbeck(ConstantSpeed):
     """A speed that wanders: per step exactly distributed, clipped to +-`bound`."""
 
-    moves: ClassVar[bool] = False
-
-    def initial(self, key: jax.Array, omega: jax.Array, params: Params, duration: float) -> tuple[jax.Array, Any]:
-        return jnp.zeros_like(omega) + params.speed, ()
+    draws: ClassVar[bool] = True
 
     def prescribe(self, key: jax.Array, omega: jax.Array, state: Any, params: Params, time: Any, tau: float) -> Any:
         decay = jnp.exp(-jnp.asarray(params.theta) * tau)
         spread = params.sigma * jnp.sqrt((1 - decay**2) / (2 * params.theta))
         wanted = params.speed + (omega - params.speed) * decay + spread * jax.random.normal(key, (), omega.dtype)
         return (jnp.clip(wanted, -params.bound, params.bound) - omega) / tau
-
-    def derivative(
-        self, omega: Any, state: Any, torque: Any, fixed: Any, params: Params, j_rotor: Any
-    ) -> tuple[Any, Any]:
-        return fixed, _still(state)
 
 
 class Clock(struct.PyTreeNode):
@@ -114,7 +116,7 @@ class Clock(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeedProfile:
+class SpeedProfile(ConstantSpeed):
     """A given speed over time.
 
     Attributes:
@@ -127,7 +129,7 @@ class SpeedProfile:
     samples: tuple[float, ...]
     interval: float
     gem: bool = False
-    moves: ClassVar[bool] = False
+    has_speed: ClassVar[bool] = False
 
     def initial(self, key: jax.Array, omega: jax.Array, params: Params, duration: float) -> tuple[jax.Array, Any]:
         return jnp.full_like(omega, self.samples[0]), Clock(time=jnp.zeros_like(omega)) if self.gem else ()
@@ -140,7 +142,7 @@ class SpeedProfile:
     ) -> tuple[Any, Any]:
         if self.gem:
             return (self.at(state.time + fixed) - omega) / fixed, Clock(time=1.0)  # type: ignore[arg-type]
-        return fixed, _still(state)
+        return super().derivative(omega, state, torque, fixed, params, j_rotor)
 
     def at(self, time: jax.Array) -> jax.Array:
         """The profile [rad/s] at a time [s]."""
@@ -174,6 +176,8 @@ class Polynomial:
     steps: bool = False
     stribeck: bool = False
     moves: ClassVar[bool] = True
+    has_speed: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
 
     def initial(self, key: jax.Array, omega: jax.Array, params: Params, duration: float) -> tuple[jax.Array, Any]:
         if not self.steps:
@@ -203,6 +207,8 @@ class TwoMass:
 
     stribeck: bool = False
     moves: ClassVar[bool] = True
+    has_speed: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
 
     def initial(self, key: jax.Array, omega: jax.Array, params: Params, duration: float) -> tuple[jax.Array, Any]:
         return omega, Shaft(omega_load=omega, twist=jnp.zeros_like(omega))

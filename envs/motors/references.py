@@ -38,9 +38,16 @@ class Params(struct.PyTreeNode):
 
 
 class Generator(Protocol):
-    """One kind of reference. `num_draws` uniform numbers per signal and step make it move."""
+    """One kind of reference.
+
+    Attributes:
+      num_draws: uniform numbers per signal and step that make it move.
+      walks, waves: whether it uses the parameters' range of random steps, of frequencies.
+    """
 
     num_draws: int
+    walks: bool
+    waves: bool
 
     def initial(self, draws: jax.Array, params: Params) -> Any:
         """State before the first value; `draws` (2, R) in [0, 1)."""
@@ -97,6 +104,8 @@ class Walk:
 
     heavy: bool = False
     num_draws: ClassVar[int] = 3
+    walks: ClassVar[bool] = True
+    waves: ClassVar[bool] = False
 
     def initial(self, draws: jax.Array, params: Params) -> WalkState:
         value = between(params.low, params.high, draws[0])
@@ -164,6 +173,8 @@ class Wave:
     form: str
     gem: bool = False
     num_draws: ClassVar[int] = 7
+    walks: ClassVar[bool] = False
+    waves: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.form not in WAVES:
@@ -209,6 +220,8 @@ class StepAndHold:
     """A value uniform in the margins, held for a sub-episode."""
 
     num_draws: ClassVar[int] = 2
+    walks: ClassVar[bool] = False
+    waves: ClassVar[bool] = False
 
     def initial(self, draws: jax.Array, params: Params) -> HoldState:
         value = between(params.low, params.high, draws[0])
@@ -228,6 +241,8 @@ class Constant:
 
     value: float = 0.0
     num_draws: ClassVar[int] = 0
+    walks: ClassVar[bool] = False
+    waves: ClassVar[bool] = False
 
     def initial(self, draws: jax.Array, params: Params) -> HoldState:
         value = jnp.full_like(between(params.low, params.high, draws[0]), self.value)
@@ -256,6 +271,8 @@ class BandLimited:
     is a quarter of their width."""
 
     num_draws: ClassVar[int] = 3
+    walks: ClassVar[bool] = False
+    waves: ClassVar[bool] = True
 
     def initial(self, draws: jax.Array, params: Params) -> NoiseState:
         zero = jnp.zeros_like(between(params.low, params.high, draws[0]))

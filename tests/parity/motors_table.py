@@ -8,7 +8,7 @@ import jax
 from palaestra.envs.motors.families import motor_ids
 
 from .gem_capture import gem_id
-from .test_motors_gem import compare
+from .gem_comparison import compare
 
 GROUPS = {
     "speed": ("omega",),

@@ -82,16 +82,8 @@ class Series(Commutator):
 
 
 @dataclasses.dataclass(frozen=True)
-class Shunt(Commutator):
+class Shunt(Permanent):
     """`u = r_a i_a + l_a di_a/dt + l_e' omega i_e`; the exciter at the same voltage follows."""
-
-    @property
-    def inductance(self) -> Matrix:
-        return diagonal(self.params.l_a)
-
-    @property
-    def resistance(self) -> tuple[float, ...]:
-        return (self.params.r_a,)
 
     def back_emf(self, now: Situation, speed: jax.Array) -> Axes:
         return (self.params.l_e_prime * now.omega * now.x.i_e,)

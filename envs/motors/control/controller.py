@@ -231,7 +231,7 @@ def _plant(env: Motor, share: float, injection: bool, flux_rule: str) -> Plant:
 def _scales(env: Motor, plant: Plant) -> tuple[float, ...]:
     """What errors of the axes are divided by; a driven flux counts by the current that would hold it."""
     scales = tuple(env.layout.limit(name) for name in plant.axes)
-    return (*scales, plant.params.l_m * scales[0]) if env.machine.family == "DFIM" else scales
+    return (*scales, plant.params.l_m * scales[0]) if isinstance(plant, DoublyFed) else scales
 
 
 def _inertia(env: Motor) -> float:

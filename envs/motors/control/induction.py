@@ -158,7 +158,7 @@ class Induction(Plant):
     def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
         field, speed = self.frame(now)
         assert field is not None
-        return inverse_clarke(*rotate(voltages[0], voltages[1], ahead_of(field, speed, ahead * self.tau)))  # type: ignore[return-value]
+        return self.machine.terminals(voltages, ahead_of(field, speed, ahead * self.tau))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +250,7 @@ class DoublyFed(Induction):
         return (*toward(hold[:2], voltages[:2], bound), jnp.clip(voltages[2], -bound, bound))
 
     def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
-        stator = super().terminals(voltages, now, ahead)
+        stator = super().terminals(voltages[:2], now, ahead)
         field, speed = self.frame(now)
         assert field is not None and now.angle is not None
         duration = ahead * self.tau

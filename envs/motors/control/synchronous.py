@@ -6,7 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from ..transforms import Angle, inverse_clarke, inverse_vector_space, rotate, rotate_back
+from ..transforms import Angle
 from .gains import Matrix
 from .operation import least_current, weakened
 from .plant import RESERVE, Axes, Plant, Situation, ahead_of, diagonal, share_of_circle, shortened, square_of, toward
@@ -78,7 +78,7 @@ class Synchronous(Plant):
     def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
         angle, speed = self.frame(now)
         assert angle is not None
-        return inverse_clarke(*rotate(voltages[0], voltages[1], ahead_of(angle, speed, ahead * self.tau)))  # type: ignore[return-value]
+        return self.machine.terminals(voltages, ahead_of(angle, speed, ahead * self.tau))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,13 +117,6 @@ class SixPhase(Synchronous):
         total = jnp.hypot(*voltages[:2]) + jnp.hypot(*voltages[2:])
         scale = jnp.minimum(1.0, bound / jnp.maximum(total, 1e-9))
         return tuple(scale * u for u in voltages)
-
-    def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
-        angle, speed = self.frame(now)
-        assert angle is not None
-        angle = ahead_of(angle, speed, ahead * self.tau)
-        planes = (*rotate(voltages[0], voltages[1], angle), *rotate_back(voltages[2], voltages[3], angle))
-        return inverse_vector_space(*planes)  # type: ignore[return-value]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +190,3 @@ class Excited(Synchronous):
         share = jnp.clip(jnp.minimum(share, room / jnp.maximum(jnp.abs(move[2]), 1e-6)), 0.0, 1.0)
         u_d, u_q, u_e = (h + share * m for h, m in zip(hold, move, strict=True))
         return (*shortened((u_d, u_q), self.reach * bound), jnp.clip(u_e, -bound, bound))
-
-    def terminals(self, voltages: Axes, now: Situation, ahead: float) -> Axes:
-        return (*super().terminals(voltages, now, ahead), voltages[2])

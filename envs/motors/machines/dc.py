@@ -10,7 +10,7 @@ import jax
 from flax import struct
 
 from ..transforms import Angle, Scalar
-from .machine import Machine
+from .machine import Instant, Machine
 
 
 class ExcitedParams(struct.PyTreeNode):
@@ -71,6 +71,7 @@ class PermExDc(Machine):
     currents: ClassVar[tuple[str, ...]] = ("i",)
     voltages: ClassVar[tuple[str, ...]] = ("u",)
     has_angle: ClassVar[bool] = False
+    has_frame: ClassVar[bool] = False
     resistances: ClassVar[tuple[str, ...]] = ("r_a",)
     fluxes: ClassVar[tuple[str, ...]] = ("psi_e",)
     direct_inductances: ClassVar[tuple[str, ...]] = ("l_a",)
@@ -88,16 +89,8 @@ class PermExDc(Machine):
     def terminal_currents(self, x: Current, angle: Angle | None, params: Any) -> tuple[Any, ...]:
         return (x.i,)
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        return {"i": x.i, "u": phases[0]}
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        return {"i": now.x.i, "u": now.phases[0]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +127,7 @@ class ExtExDc(Machine):
     currents: ClassVar[tuple[str, ...]] = ("i_a", "i_e")
     voltages: ClassVar[tuple[str, ...]] = ("u_a", "u_e")
     has_angle: ClassVar[bool] = False
+    has_frame: ClassVar[bool] = False
     resistances: ClassVar[tuple[str, ...]] = ("r_a", "r_e")
     exciter_resistances: ClassVar[tuple[str, ...]] = ("r_e",)
     direct_inductances: ClassVar[tuple[str, ...]] = ("l_a",)
@@ -155,16 +149,8 @@ class ExtExDc(Machine):
     def terminal_currents(self, x: TwoCurrents, angle: Angle | None, params: Any) -> tuple[Any, ...]:
         return x.i_a, x.i_e
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        return {"i_a": x.i_a, "i_e": x.i_e, "u_a": phases[0], "u_e": phases[-1]}
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        return {"i_a": now.x.i_a, "i_e": now.x.i_e, "u_a": now.phases[0], "u_e": now.phases[-1]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,17 +161,10 @@ class ShuntDc(ExtExDc):
     bridges: ClassVar[tuple[str, ...]] = ("4QC",)
     phases: ClassVar[tuple[str, ...]] = ("u",)
     voltages: ClassVar[tuple[str, ...]] = ("u",)
+    sums_currents: ClassVar[bool] = True
 
     def terminal_currents(self, x: TwoCurrents, angle: Angle | None, params: Any) -> tuple[Any, ...]:
         return (x.i_a + x.i_e,)
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        return {"i_a": x.i_a, "i_e": x.i_e, "u": phases[0]}
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        return {"i_a": now.x.i_a, "i_e": now.x.i_e, "u": now.phases[0]}

@@ -11,7 +11,7 @@ import jax
 from flax import struct
 
 from ..transforms import Angle, Scalar, clarke, difference, direction, inverse_clarke, rotate, rotate_back
-from .machine import Machine
+from .machine import Instant, Machine
 
 
 class InductionParams(struct.PyTreeNode):
@@ -127,19 +127,14 @@ class SCIM(Machine):
         """Direction of the rotor flux; 0 without flux."""
         return direction(x.psi_ralpha, x.psi_rbeta)
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        field = self.field_angle(before[0] if self.gem else x)
-        i_sd, i_sq = rotate_back(x.i_salpha, x.i_sbeta, field)
-        u_sd, u_sq = rotate_back(*clarke(*phases), field)
-        values = (*inverse_clarke(x.i_salpha, x.i_sbeta), i_sd, i_sq, *phases, u_sd, u_sq)
+    def control_frame(self, x: CurrentAndFlux, angle: Angle) -> Angle:
+        return self.field_angle(x)
+
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        field = self.field_angle(now.start_x if self.gem else now.x)
+        i_sd, i_sq = rotate_back(now.x.i_salpha, now.x.i_sbeta, field)
+        u_sd, u_sq = rotate_back(*clarke(*now.phases), field)
+        values = (*inverse_clarke(now.x.i_salpha, now.x.i_sbeta), i_sd, i_sq, *now.phases, u_sd, u_sq)
         return dict(zip(self.currents + self.voltages, values, strict=True))
 
     def torque_limit(self, limits: dict[str, float], nominal: dict[str, float], params: Any) -> float:
@@ -155,6 +150,7 @@ class DFIM(SCIM):
     """
 
     family: ClassVar[str] = "DFIM"
+    has_frame: ClassVar[bool] = False
     bridges: ClassVar[tuple[str, ...]] = ("B6", "B6")
     phases: ClassVar[tuple[str, ...]] = ("u_sa", "u_sb", "u_sc", "u_ra", "u_rb", "u_rc")
     currents: ClassVar[tuple[str, ...]] = tuple(f"i_{side}{axis}" for side in "sr" for axis in "abcdq")
@@ -185,40 +181,31 @@ class DFIM(SCIM):
         rotor = rotor if self.gem else rotate_back(*rotor, angle)
         return (*inverse_clarke(x.i_salpha, x.i_sbeta), *inverse_clarke(*rotor))
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        start, start_angle = before
-        rotor_angle = start_angle if self.gem else angle
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        rotor_angle = now.start_angle if self.gem else now.angle
         assert rotor_angle is not None
-        field = self.field_angle(start if self.gem else x)
-        i_r = self.rotor_current(x, params)
-        u_r = clarke(*phases[3:])
+        field = self.field_angle(now.start_x if self.gem else now.x)
+        i_r = self.rotor_current(now.x, params)
+        u_r = clarke(*now.phases[3:])
         values = (
-            *inverse_clarke(x.i_salpha, x.i_sbeta),
-            *rotate_back(x.i_salpha, x.i_sbeta, field),
+            *inverse_clarke(now.x.i_salpha, now.x.i_sbeta),
+            *rotate_back(now.x.i_salpha, now.x.i_sbeta, field),
             *inverse_clarke(*rotate_back(*i_r, rotor_angle)),
             *rotate_back(*i_r, field),
-            *phases[:3],
-            *rotate_back(*clarke(*phases[:3]), field),
-            *phases[3:],
+            *now.phases[:3],
+            *rotate_back(*clarke(*now.phases[:3]), field),
+            *now.phases[3:],
             *rotate_back(*u_r, difference(field, rotor_angle)),
         )
         return dict(zip(self.currents + self.voltages, values, strict=True))
 
-    def report_start(self, x: Any, u: Any, phases: tuple[Any, ...], angle: Angle | None, params: Any) -> dict[str, Any]:
-        values = super().report_start(x, u, phases, angle, params)
+    def report_start(self, now: Instant, params: Any) -> dict[str, Any]:
+        values = super().report_start(now, params)
         if not self.gem:
             return values
-        assert angle is not None
+        assert now.angle is not None
         # The original turns the rotor current to the rotor's phases twice.
-        rotor = self.rotor_current(x, params)
-        turned = rotate_back(*rotor, difference(self.field_angle(x), angle))
+        rotor = self.rotor_current(now.x, params)
+        turned = rotate_back(*rotor, difference(self.field_angle(now.x), now.angle))
         wrong = dict(zip(("i_ra", "i_rb", "i_rc"), inverse_clarke(*rotor), strict=True))
         return values | wrong | dict(zip(("i_rd", "i_rq"), turned, strict=True))

@@ -9,7 +9,26 @@ from typing import Any, ClassVar
 
 import jax
 
-from ..transforms import Angle
+from ..transforms import Angle, inverse_clarke, rotate
+
+
+@dataclasses.dataclass(frozen=True)
+class Instant:
+    """What is reported about: the end of an interval, and how it began, where the gem form takes its angles from.
+
+    Attributes:
+      x, angle: electrical state and rotor angle at the end.
+      u: the voltages in the frame of the equations at the end.
+      phases: the voltages held at the terminals.
+      start_x, start_angle: at the interval's start.
+    """
+
+    x: Any
+    angle: Angle | None
+    u: Any
+    phases: tuple[Any, ...]
+    start_x: Any
+    start_angle: Angle | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +44,8 @@ class Machine:
       phases: names of the voltages at the terminals, in the order of the converter's outputs.
       currents, voltages: names of the reported quantities, in the order of the observation.
       has_angle: whether there is a rotor angle (false for commutator machines).
+      has_frame: whether voltages in one turning frame say all about the terminals', so that there is control "dq".
+      sums_currents: whether the sum of the normalised currents is measured, too.
       resistances, exciter_resistances, fluxes, direct_inductances, quadrature_inductances: which parameters
         temperature, field winding and saturation scale (`drift.py`).
     """
@@ -39,6 +60,8 @@ class Machine:
     currents: ClassVar[tuple[str, ...]]
     voltages: ClassVar[tuple[str, ...]]
     has_angle: ClassVar[bool] = True
+    has_frame: ClassVar[bool] = True
+    sums_currents: ClassVar[bool] = False
     resistances: ClassVar[tuple[str, ...]]
     exciter_resistances: ClassVar[tuple[str, ...]] = ()
     fluxes: ClassVar[tuple[str, ...]] = ()
@@ -67,34 +90,23 @@ class Machine:
         """Currents [A] out of the converter, one per entry of `phases`."""
         raise NotImplementedError
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        """All quantities of `currents` and `voltages`, in A and V.
-
-        Args:
-          x, angle: after the step.
-          u: the voltages in the frame of the equations at the end of the step.
-          phases: the voltages held at the terminals.
-          before: (x, angle) at the start of the step's last interval, where the gem form takes its angles from.
-        """
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        """All quantities of `currents` and `voltages`, in A and V."""
         raise NotImplementedError
 
-    def report_start(self, x: Any, u: Any, phases: tuple[Any, ...], angle: Angle | None, params: Any) -> dict[str, Any]:
+    def report_start(self, now: Instant, params: Any) -> dict[str, Any]:
         """The report at the start of an episode."""
-        return self.report(x, u, phases, angle, (x, angle), params)
+        return self.report(now, params)
+
+    def control_frame(self, x: Any, angle: Angle) -> Angle:
+        """The frame whose voltages `control="dq"` takes."""
+        del x
+        return angle
+
+    def terminals(self, voltages: tuple[Any, ...], frame: Angle) -> tuple[Any, ...]:
+        """Terminal voltages of a vector in `frame`; what is no vector stays as it is."""
+        return (*inverse_clarke(*rotate(voltages[0], voltages[1], frame)), *voltages[2:])
 
     def torque_limit(self, limits: dict[str, float], nominal: dict[str, float], params: Any) -> float:
         """The torque [N m] that the current limits allow, where the data sheet does not say."""
         raise NotImplementedError(f"{self.family} needs a torque limit")
-
-
-def float_params(machine: Machine, values: dict[str, float]) -> Any:
-    """The family's Params of Python floats."""
-    return machine.Params(**values)

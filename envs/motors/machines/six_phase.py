@@ -12,7 +12,7 @@ import jax
 from flax import struct
 
 from ..transforms import Angle, Scalar, inverse_vector_space, rotate, rotate_back, vector_space
-from .machine import Machine
+from .machine import Instant, Machine
 
 
 class SixPhaseParams(struct.PyTreeNode):
@@ -97,17 +97,14 @@ class SIXPMSM(Machine):
 
     def terminal_currents(self, x: FourCurrents, angle: Angle | None, params: Any) -> tuple[Any, ...]:
         assert angle is not None
-        return inverse_vector_space(*rotate(x.i_sd, x.i_sq, angle), *rotate_back(x.i_sx, x.i_sy, angle))
+        return self.terminals((x.i_sd, x.i_sq, x.i_sx, x.i_sy), angle)
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        currents = self.terminal_currents(x, before[1] if self.gem else angle, params)
-        values = (*currents, x.i_sd, x.i_sq, x.i_sx, x.i_sy, *phases, u.u_sd, u.u_sq, u.u_sx, u.u_sy)
+    def terminals(self, voltages: tuple[Any, ...], frame: Angle) -> tuple[Any, ...]:
+        d, q, x, y = voltages
+        return inverse_vector_space(*rotate(d, q, frame), *rotate_back(x, y, frame))
+
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        x, u = now.x, now.u
+        currents = self.terminal_currents(x, now.start_angle if self.gem else now.angle, params)
+        values = (*currents, x.i_sd, x.i_sq, x.i_sx, x.i_sy, *now.phases, u.u_sd, u.u_sq, u.u_sx, u.u_sy)
         return dict(zip(self.currents + self.voltages, values, strict=True))

@@ -13,7 +13,7 @@ import jax
 from flax import struct
 
 from ..transforms import Angle, Scalar, clarke, inverse_clarke, rotate, rotate_back
-from .machine import Machine
+from .machine import Instant, Machine
 
 
 class MagnetParams(struct.PyTreeNode):
@@ -142,17 +142,9 @@ class SynRM(Machine):
         assert angle is not None
         return inverse_clarke(*rotate(x.i_sd, x.i_sq, angle))
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        currents = self.terminal_currents(x, before[1] if self.gem else angle, params)
-        values = (*currents, x.i_sd, x.i_sq, *phases, u.u_sd, u.u_sq)
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        currents = self.terminal_currents(now.x, now.start_angle if self.gem else now.angle, params)
+        values = (*currents, now.x.i_sd, now.x.i_sq, *now.phases, now.u.u_sd, now.u.u_sq)
         return dict(zip(self.currents + self.voltages, values, strict=True))
 
     def torque_limit(self, limits: dict[str, float], nominal: dict[str, float], params: Any) -> float:
@@ -275,17 +267,9 @@ class EESM(SynRM):
         assert angle is not None
         return (*inverse_clarke(*rotate(x.i_sd, x.i_sq, angle)), x.i_e)
 
-    def report(
-        self,
-        x: Any,
-        u: Any,
-        phases: tuple[Any, ...],
-        angle: Angle | None,
-        before: tuple[Any, Angle | None],
-        params: Any,
-    ) -> dict[str, Any]:
-        currents = self.terminal_currents(x, before[1] if self.gem else angle, params)[:3]
-        values = (*currents, x.i_sd, x.i_sq, x.i_e, *phases[:3], u.u_sd, u.u_sq, u.u_e)
+    def report(self, now: Instant, params: Any) -> dict[str, Any]:
+        currents = self.terminal_currents(now.x, now.start_angle if self.gem else now.angle, params)[:3]
+        values = (*currents, now.x.i_sd, now.x.i_sq, now.x.i_e, *now.phases[:3], now.u.u_sd, now.u.u_sq, now.u.u_e)
         return dict(zip(self.currents + self.voltages, values, strict=True))
 
     def torque_limit(self, limits: dict[str, float], nominal: dict[str, float], params: Any) -> float:

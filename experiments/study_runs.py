@@ -1,0 +1,64 @@
+"""What studies share: the run of PPO that a study's configuration asks for, and how it is trained."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def ppo_settings(
+    config: Any,
+    env: str,
+    *,
+    total_timesteps: int,
+    env_kwargs: Mapping[str, Any] | None = None,
+    teacher: str = "fixed",
+    teacher_config: Mapping[str, Any] | None = None,
+    agent: Mapping[str, Any] | None = None,
+    hyper: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A run as a configuration file would state it.
+
+    Args:
+      config: the study's; num_envs, rollout_length, num_minibatches, epochs, learning_rate, num_seeds and seed are
+        taken from it.
+      agent, hyper, run: what else the agent's configuration, its numbers and the run's settings are to say.
+    """
+    return {
+        "env": env,
+        "env_kwargs": dict(env_kwargs or {}),
+        "agent": "ppo",
+        "agent_config": {
+            **{name: getattr(config, name) for name in ("num_envs", "rollout_length", "num_minibatches", "epochs")},
+            **(agent or {}),
+            "hyper": {"learning_rate": config.learning_rate, **(hyper or {})},
+        },
+        "teacher": teacher,
+        "teacher_config": dict(teacher_config or {}),
+        "run": {
+            "total_timesteps": total_timesteps,
+            "num_seeds": config.num_seeds,
+            "seed": config.seed,
+            "save_every": total_timesteps,
+            "keep": 1,
+            **(run or {}),
+        },
+    }
+
+
+def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool) -> Path:
+    """Trains what `settings` state, with progress on the screen; returns `run_dir`."""
+    from . import assemble
+    from .progress import choose_progress
+    from .runner import train
+
+    setup = assemble.complete(settings)
+    train(
+        assemble.build(setup),
+        setup.run,
+        run_dir,
+        overwrite=overwrite,
+        config=setup.to_plain(),
+        progress=choose_progress(False, None, True),
+    )
+    return run_dir
