@@ -89,7 +89,7 @@ class SinglePrograms:
 
     def __init__(self, env: TaskEnv):
         self._env = env
-        self._packing: dict[str, Packing] = {}  # how the programs below pack, noted when they are traced
+        self._packing: dict[str, Packing] = {}  # how the programs below pack, noted while they are traced
         self._start = compile_for(env, self._start_packed)
         self._move = compile_for(env, self._move_packed)
         self._unpack = jax.jit(self._unpacked)
@@ -126,6 +126,10 @@ class SinglePrograms:
         return self._pack("episode", after), self._pack("move", (obs, report, info))
 
     def _unpacked(self, setting: Packed, episode: Packed) -> tuple[Setting, stepping.EpisodeState]:
+        if "setting" not in self._packing:  # an episode that was begun elsewhere and came here pickled
+            jax.eval_shape(
+                self._start_packed, jax.random.key(0), np.int32(0), np.uint32(0), self._env.task_space.default
+            )
         return self._packing["setting"].unpack(setting), self._packing["episode"].unpack(episode)
 
 

@@ -408,15 +408,12 @@ class References:
 
     def initial(self, key: jax.Array, params: Params, tau: float) -> State:
         """The state whose first value is already one step of the generator on, as in the original."""
-        key_start, *keys = jax.random.split(key, self.preview + 2)
-        draws = _uniform(key_start, 2, self.count, params)
+        keys = jax.random.split(key, self.preview + 2)
+        draws = _uniform(keys[0], 2, self.count, params)
         pairs = zip(self.generators, self._shares(draws, params), strict=True)
         generators = tuple(g.initial(d, p) for g, (d, p) in pairs)
-        shown = []
-        for key_step in keys:
-            generators, value = self._advance(generators, key_step, params, tau)
-            shown.append(value)
-        return State(generators=generators, shown=jnp.stack(shown))
+        generators, shown = jax.lax.scan(lambda g, k: self._advance(g, k, params, tau), generators, keys[1:])
+        return State(generators=generators, shown=shown)
 
     def next(self, state: State, key: jax.Array, params: Params, tau: float) -> State:
         """One step on; `key` is consumed."""

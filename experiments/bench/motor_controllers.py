@@ -26,6 +26,7 @@ import numpy as np
 from ...envs.motors.build import make_motor
 from ...envs.motors.control.controller import make_controller
 from ...envs.motors.families import motor_ids
+from ._measuring import row
 
 PEER = "gem_controllers"
 SEEDS = 20
@@ -106,9 +107,8 @@ def compare(family: str, action: str, task: str, steps: int) -> list[dict[str, A
 
 
 def _row(case: str, ours: float, theirs: float | None, unit: str) -> dict[str, Any]:
-    ratio = None if not theirs else ours / theirs
     peer = PEER if theirs is not None else f"{PEER}: does not run"
-    return {"case": case, "peer": peer, "ours": ours, "theirs": theirs, "unit": unit, "ratio": ratio}
+    return row(case, peer, ours, theirs or None, unit) | {"theirs": theirs}
 
 
 def _ours(seeds: Seeds, family: str, action: str, task: str, kind: str, steps: int) -> tuple[float, int]:

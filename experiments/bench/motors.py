@@ -29,10 +29,15 @@ from ...envs.motors.families import FAMILIES
 from ...envs.registration import make_functional
 from ...envs.stepping import Lane, advance, prepare
 from ._dynamics import simulation
-from .walker import _row, median_rate
+from ._measuring import median_rate, row
 
 MAIN = "Cont-CC-PMSM"
 BATCH = 1024
+# What parts of the full step cost, by leaving them out.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "references constant": {"reference": "zero"},
+    "references constant, Euler": {"reference": "zero", "solver": "euler"},
+}
 EXCITING = "PALAESTRA_EXCITING_PYTHON"
 DYNAMICS = tuple(
     (what, solver, batch, length)
@@ -62,7 +67,7 @@ def one_core() -> None:
 
 def measure(budget: float) -> list[dict[str, Any]]:
     """All rows, on the cores that this process has."""
-    share = budget / (2 * len(FAMILIES) + 2 * len(DYNAMICS) + 6)
+    share = budget / (2 * len(FAMILIES) + 2 * len(DYNAMICS) + len(ABLATIONS) + 6)
     return [*_full_steps(share), *_doors(share), *_dynamics(share)]
 
 
@@ -71,12 +76,15 @@ def _full_steps(seconds: float) -> list[dict[str, Any]]:
     for family in FAMILIES:
         name = f"Cont-CC-{family}"
         ours = scanned(f"palaestra/Motor-{name}-v0", BATCH, 100, seconds)
-        rows.append(_row(f"{name}, batch {BATCH}", "gym-electric-motor", ours, _gem(name, seconds), "steps/s"))
+        rows.append(row(f"{name}, batch {BATCH}", "gym-electric-motor", ours, _gem(name, seconds), "steps/s"))
     for name in ("Finite-CC-PMSM", "Cont-SC-PMSM"):
         ours = scanned(f"palaestra/Motor-{name}-v0", BATCH, 100, seconds)
-        rows.append(_row(f"{name}, batch {BATCH}", "gym-electric-motor", ours, _gem(name, seconds), "steps/s"))
+        rows.append(row(f"{name}, batch {BATCH}", "gym-electric-motor", ours, _gem(name, seconds), "steps/s"))
+    for name, options in ABLATIONS.items():
+        ours = scanned(f"palaestra/Motor-{MAIN}-v0", BATCH, 100, seconds, **options)
+        rows.append(row(f"{MAIN}, batch {BATCH}, {name}", "-", ours, None, "steps/s"))
     alone = scanned(f"palaestra/Motor-{MAIN}-v0", 1, 20_000, seconds)
-    rows.append(_row(f"{MAIN}, batch 1 in one program", "gym-electric-motor", alone, _gem(MAIN, seconds), "steps/s"))
+    rows.append(row(f"{MAIN}, batch 1 in one program", "gym-electric-motor", alone, _gem(MAIN, seconds), "steps/s"))
     return rows
 
 
@@ -85,8 +93,8 @@ def _doors(seconds: float) -> list[dict[str, Any]]:
     single = _gymnasium(gymnasium.make(f"palaestra/Motor-{MAIN}-v0"), seconds)
     vector = _vector(f"palaestra/Motor-{MAIN}-v0", BATCH, seconds)
     return [
-        _row(f"{MAIN}, gym.make, step by step", "gym-electric-motor", single, theirs, "steps/s"),
-        _row(f"{MAIN}, make_vec({BATCH}), step by step", "gym-electric-motor", vector, theirs, "steps/s"),
+        row(f"{MAIN}, gym.make, step by step", "gym-electric-motor", single, theirs, "steps/s"),
+        row(f"{MAIN}, make_vec({BATCH}), step by step", "gym-electric-motor", vector, theirs, "steps/s"),
     ]
 
 
@@ -103,13 +111,13 @@ def _dynamics(seconds: float) -> list[dict[str, Any]]:
 
         work()
         name = f"{what}, {solver}, batch {batch}"
-        rows.append(_row(name, "exciting-environments", median_rate(work, seconds), theirs.get(name), "steps/s"))
+        rows.append(row(name, "exciting-environments", median_rate(work, seconds), theirs.get(name), "steps/s"))
     return rows
 
 
-def scanned(id: str, batch: int, length: int, seconds: float) -> float:
+def scanned(id: str, batch: int, length: int, seconds: float, **options: Any) -> float:
     """Full steps per second of `batch` drives in one compiled program of `length` steps a call."""
-    env = make_functional(id)
+    env = make_functional(id, **options)
     tasks = jnp.broadcast_to(jnp.asarray(env.task_space.default), (batch, env.task_space.dim))
     sample = _sampler(env.action_space, batch)
 

@@ -8,7 +8,6 @@ other: Gymnasium on one core, EnvPool (if it is installed) on two threads, ours 
 import functools
 import importlib
 import importlib.util
-import statistics
 import sys
 import time
 import types
@@ -23,13 +22,13 @@ from jax.sharding import Mesh, PartitionSpec
 from ...envs.compilation import compile_for
 from ...envs.registration import make_functional
 from ...envs.stepping import Lane, advance, prepare
+from ._measuring import median_rate, row
 
 PEER = "BipedalWalker-v3"
 OURS = "palaestra/BipedalWalker-v0"
 CASES = tuple((solver, batch) for solver in ("exact", "fast") for batch in (64, 1024, 4096))
 AXIS = "devices"
 SCAN = 16  # steps per call of ours
-ROUNDS = 5
 
 
 def run(budget: float) -> list[dict[str, Any]]:
@@ -41,25 +40,9 @@ def run(budget: float) -> list[dict[str, Any]]:
         rate, compile_seconds = _ours(solver, batch, share)
         case = f"{solver}, batch {batch}"
         for name, theirs in peers.items():
-            rows.append(_row(case, name, rate, theirs, "steps/s"))
-        rows.append(_row(f"{case}, compile", "-", compile_seconds, None, "s"))
+            rows.append(row(case, name, rate, theirs, "steps/s"))
+        rows.append(row(f"{case}, compile", "-", compile_seconds, None, "s"))
     return rows
-
-
-def _row(case: str, peer: str, ours: float, theirs: float | None, unit: str) -> dict[str, Any]:
-    ratio = None if theirs is None else ours / theirs
-    return {"case": case, "peer": peer, "ours": ours, "theirs": theirs, "unit": unit, "ratio": ratio}
-
-
-def median_rate(work: Callable[[], int], seconds: float) -> float:
-    """Median over rounds of what `work` returns (steps done) per second; at least one call a round."""
-    rates = []
-    for _ in range(ROUNDS):
-        steps, begin = 0, time.perf_counter()
-        while not steps or time.perf_counter() - begin < seconds / ROUNDS:
-            steps += work()
-        rates.append(steps / (time.perf_counter() - begin))
-    return statistics.median(rates)
 
 
 def _ours(solver: str, batch: int, seconds: float) -> tuple[float, float]:

@@ -11,7 +11,6 @@ import numpy as np
 
 STEPS = 100
 
-
 # Viscous friction and a fan; static friction has a kink that no integrator of high order can cross exactly.
 LOAD = {"a": 0.0, "b": 0.01, "c": 1e-5, "j_load": 1e-3}
 

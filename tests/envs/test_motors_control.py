@@ -16,11 +16,7 @@ from palaestra.envs.motors.families import FAMILIES
 from .motor_play import held
 
 STEPS = 300
-
-
 SEEDS = 4
-
-
 CONT = [(family, task) for family in FAMILIES for task in ("CC", "TC", "SC")]
 
 

@@ -13,14 +13,8 @@ from palaestra.envs.motors import converters, supplies, transforms
 from palaestra.envs.motors.transforms import Angle
 
 SIGNIFICANT = 0.01  # p value below which a distribution is not the expected one; one seed in a hundred is below
-
-
 S = math.sqrt(3) / 2
-
-
 CLARKE = np.array([[1, -0.5, -0.5], [0, S, -S]]) * 2 / 3
-
-
 SIX = np.array(
     [[1, -0.5, -0.5, S, -S, 0], [0, S, -S, 0.5, 0.5, -1], [1, -0.5, -0.5, -S, S, 0], [0, -S, S, 0.5, 0.5, -1]]
 )

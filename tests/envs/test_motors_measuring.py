@@ -17,8 +17,6 @@ from palaestra.envs.motors.noise import KINDS, add_noise
 from palaestra.envs.motors.reward import Reward
 
 SIGNIFICANT = 0.01  # p value below which a distribution is not the expected one; one seed in a hundred is below
-
-
 LAYOUT = Layout(("omega", "i_sd", "i_sq"), (100.0, 10.0, 10.0), (80.0, 6.0, 6.0), (0.0, -1.0, -1.0), (2.0, 2.0, 2.0))
 
 
@@ -137,8 +135,6 @@ OBSERVED = {
     "everything": {"angle": "cos_sin", "preview": 3, "previous_action": True, "flux_observer": True},
     "everything in dq": {"angle": "cos_sin", "preview": 1, "previous_action": True, "control": "dq"},
 }
-
-
 SHOWN = {
     "cosine and sine": ["u_sq", "cos(epsilon)", "sin(epsilon)", "u_sup", "i_sd*", "i_sq*"],
     "preview": ["u_sup", "i_sd*", "i_sq*", "i_sd*[+1]", "i_sq*[+1]", "i_sd*[+2]", "i_sq*[+2]"],

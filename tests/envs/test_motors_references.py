@@ -15,8 +15,6 @@ import scipy.stats
 from palaestra.envs.motors import references
 
 SIGNIFICANT = 0.01  # p value below which a distribution is not the expected one; one seed in a hundred is below
-
-
 SIGNALS = 500
 
 

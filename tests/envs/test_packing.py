@@ -1,9 +1,14 @@
 """Trees as a few flat arrays, and back."""
 
+import pickle
+
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
+import palaestra  # noqa: F401  (registers the ids)
 from palaestra.envs.packing import Packing
+from palaestra.envs.seats import single_programs
 
 TREE = {
     "key": jax.random.key(7),
@@ -36,3 +41,14 @@ def test_numpy_arrays_are_unpacked_without_jax():
     back = packing.unpack({name: np.asarray(array) for name, array in packing.pack(tree).items()})
     assert isinstance(back["a"], np.ndarray) and back["a"] == 2.0
     assert isinstance(back["b"], np.ndarray) and back["b"].tolist() == [True]
+
+
+def test_an_episode_goes_on_where_none_has_been_started():
+    """As in another process: programs that have only ever been asked for a step know how the episode is packed."""
+    env = gymnasium.make("palaestra/CartPole-v0").unwrapped
+    env.reset(seed=0)
+    elsewhere = pickle.dumps(env)
+    single_programs.cache_clear()
+    moved = pickle.loads(elsewhere)
+    for _ in range(3):
+        np.testing.assert_array_equal(moved.step(1)[0], env.step(1)[0])

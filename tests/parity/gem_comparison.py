@@ -15,7 +15,6 @@ from .gem_capture import STEPS, UNSTABLE_STEPS, inner, make_gem, random_actions,
 
 TOLERANCE = 1e-8
 
-
 # tsit5 steps per control period. Static friction has a kink at the speed where it begins to slip, so integration across
 # it is of second order only; the light reluctance machine passes it most often.
 SUBSTEPS = {"": 4, "SC": 512, "Cont-SC-SynRM": 4096}

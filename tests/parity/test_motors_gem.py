@@ -27,10 +27,7 @@ pytest.importorskip("gym_electric_motor", reason="the extra gem is not installed
 
 
 UNSTABLE_TOLERANCE = 1e-6
-
-
 CLOSE = 1e-6  # distance to a limit within which flags may differ
-
 
 # One id per family, and every pair of action and task: the default selection.
 FAST = (
@@ -66,14 +63,8 @@ def test_integration_error_falls_with_the_square_of_substeps_where_friction_has_
 
 # Options: name -> (id, arguments of ours, function of (ps, psw) that makes GEM's arguments, whether it is fast).
 LOCK = 1e-6  # [s]
-
-
 OPTION_STEPS = 300
-
-
 PROFILE = tuple(0.02 * np.random.default_rng(3).uniform(-100, 100, STEPS + 100).cumsum())
-
-
 OPTIONS = {
     "interlocking B6": (
         ("PMSM", "Cont", "CC"),
