@@ -174,11 +174,12 @@ def task_params(machine: Machine, nominal: Nominal, space: TaskSpace, task: jax.
     task = jnp.asarray(task)
     named = {name: task[..., i] for i, name in enumerate(space.names)}
 
+    one = jnp.ones(task.shape[:-1], task.dtype)
+
     def value(name: str, default: float) -> jax.Array:
-        return named[name] if name in named else jnp.full(task.shape[:-1], default, task.dtype)
+        return named[name] if name in named else default * one
 
     temperature = value("winding_temperature", ROOM_TEMPERATURE)
-    one = value("", 1.0)
     inertia = value("inertia", 1.0)
     load = dict(nominal.load) | {"j_load": dict(nominal.load)["j_load"] * inertia}
     load |= {
@@ -213,7 +214,7 @@ def task_params(machine: Machine, nominal: Nominal, space: TaskSpace, task: jax.
             frequency_low=value("reference_frequency_low", 1.0),
             frequency_high=value("reference_frequency_high", 10.0),
         ),
-        temperature=temperature if "heating" in nominal.extras else value("", ROOM_TEMPERATURE),
+        temperature=temperature if "heating" in nominal.extras else ROOM_TEMPERATURE * one,
         heating=value("heating", 0.0),
         dead_time=value("dead_time", float(nominal.dead_time)),
         interlocking=value("interlocking", nominal.interlocking),
@@ -232,7 +233,7 @@ def _machine_params(machine: Machine, nominal: Nominal, value: Any, temperature:
         machine.quadrature_inductances: value("quadrature_inductance", 1.0),
         ("j_rotor",): value("inertia", 1.0),
     }
-    numbers: dict[str, Any] = {name: number * value("", 1.0) for name, number in nominal.machine}
+    numbers: dict[str, Any] = {name: number * jnp.ones_like(temperature) for name, number in nominal.machine}
     for names, factor in factors.items():
         for name in names:
             numbers[name] = numbers[name] * factor

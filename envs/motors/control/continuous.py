@@ -23,7 +23,6 @@ class CurrentPI:
     Attributes:
       plant: the family.
       gains: of the axes.
-      dead_time: periods between an action and its effect.
       back_calculation: integrate the error whose voltage the limit would just have let pass, so that the integral's
         zero goes on cancelling the winding's time constant; otherwise an integral stands still while its axis is
         limited and would be driven further.
@@ -31,7 +30,6 @@ class CurrentPI:
 
     plant: Plant
     gains: Gains
-    dead_time: int
     back_calculation: bool = False
 
     def init(self, dtype: Any) -> Axes:
@@ -84,7 +82,6 @@ class Deadbeat:
 
     plant: Plant
     model: Model
-    dead_time: int
 
     def init(self, dtype: Any) -> tuple[()]:
         """Nothing to remember."""

@@ -146,7 +146,7 @@ def make_controller(
       current_share: of current limits that targets may take; what is above is room for overshoot and ripple. By default
         0.95 for continuous and 0.9 for finite actions; less for "hysteresis" where a period moves the current far.
       tuning: of current PI, "magnitude" or "symmetrical".
-      anti_windup: of current PI, "back_calculation" or "conditional".
+      anti_windup: of current PI, "back_calculation", or "conditional", with which DC speed control exceeds limits.
       injection: min-max zero sequence in three-phase voltages.
       speed_spread: of the speed PI's symmetrical optimum, 2 fast to 4 damped.
       speed_filter: [s] delay of the torque beyond the current controller's; the family's by default.
@@ -179,9 +179,9 @@ def make_controller(
         tuned = gains.symmetrical_optimum(plant.inductance, env.tau)
         if tuning == "magnitude":
             tuned = gains.magnitude_optimum(plant.inductance, plant.resistance, t_sigma)
-        inner = CurrentPI(plant, tuned, delay, anti_windup == "back_calculation")
+        inner = CurrentPI(plant, tuned, anti_windup == "back_calculation")
     elif kind == "deadbeat":
-        inner = Deadbeat(plant, model, delay)
+        inner = Deadbeat(plant, model)
     elif kind == "mpc":
         inner = Predictive(plant, model, env.converter, _scales(env, plant), switching, horizon)
     else:

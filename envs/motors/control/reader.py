@@ -33,19 +33,19 @@ class Reader:
     Attributes:
       names: of the measurements, as shown.
       limits: what each was divided by; 1 for the cosine and sine of the angle.
-      references: (name, limit) of the referenced quantities.
+      references: what each reference was divided by.
     """
 
     names: tuple[str, ...]
     limits: tuple[float, ...]
-    references: tuple[tuple[str, float], ...]
+    references: tuple[float, ...]
 
     def __call__(self, obs: jax.Array | tuple[jax.Array, ...]) -> Reading:
         """The reading of an observation (O,), or of (measurements, references)."""
         flat = jnp.concatenate(obs) if isinstance(obs, tuple) else obs
         values = {name: flat[i] * limit for i, (name, limit) in enumerate(zip(self.names, self.limits, strict=True))}
         start = len(self.names)
-        references = tuple(flat[start + i] * limit for i, (_, limit) in enumerate(self.references))
+        references = tuple(flat[start + i] * limit for i, limit in enumerate(self.references))
         return Reading(
             values=values,
             omega=values["omega"],
@@ -77,5 +77,5 @@ def make_reader(env: Motor) -> Reader:
     return Reader(
         names=shown,
         limits=tuple(limits[n] if n in limits else layout.limit(n) for n in shown),
-        references=tuple((n, layout.limit(n)) for n in env.observed.references),
+        references=tuple(layout.limit(n) for n in env.observed.references),
     )
