@@ -2,13 +2,14 @@
 
 Both control gym-electric-motor's own environments: same simulator, same seeds, hence the same references as long as
 nobody exceeds a limit. The figure is the mean error of the referenced quantities as a share of their limits over all
-seeds and steps; exceeded limits have a row of their own where there were any. Combinations with which the peer cannot
-be built or run with the installed NumPy are shown without a figure of theirs.
+seeds and steps. Where a limit was exceeded, two rows more tell the mean error over every seed's steps until either side
+exceeded one for the first time, while both had the same references, and how often limits were exceeded. Combinations
+with which the peer cannot be built or run with the installed NumPy are shown without a figure of theirs.
 
 The peer imports a drawing package that it does not need for control and that is not installed with it; an empty
 stand-in takes its place.
 
-Letters: N seeds, S measured quantities, R references.
+Letters: T steps, N seeds, S measured quantities, R references.
 """
 
 import copy
@@ -33,6 +34,7 @@ SEEDS = 20
 STEPS = 2000
 FAMILIES = ("PermExDc", "SeriesDc", "ShuntDc", "ExtExDc", "PMSM", "SynRM", "SCIM", "EESM")
 
+Played = tuple[np.ndarray, np.ndarray]  # mean error of every step (T, N), whether it ended an episode (T, N)
 Act = Callable[[list[Any], list[Any]], list[Any]]  # (states, references) -> actions, one entry per seed
 
 
@@ -52,24 +54,24 @@ class Seeds:
                 for _ in range(SEEDS)
             ]
 
-    def play(self, act: Act, reset: Callable[[int], None], steps: int) -> tuple[float, int]:
-        """(mean error, terminations) of `steps` steps of every seed; `reset(i)` tells that i starts an episode."""
+    def play(self, act: Act, reset: Callable[[int], None], steps: int) -> Played:
+        """`steps` steps of every seed; `reset(i)` tells that i starts an episode."""
         seen = [env.reset(seed=seed)[0] for seed, env in enumerate(self.envs)]
         for i in range(SEEDS):
             reset(i)
-        total, ends = 0.0, 0
+        errors, ends = np.zeros((steps, SEEDS)), np.zeros((steps, SEEDS), bool)
         which = np.asarray(self.envs[0].unwrapped.reference_generator.referenced_states)
-        for _ in range(steps):
+        for step in range(steps):
             actions = act([state for state, _ in seen], [reference for _, reference in seen])
             for i, env in enumerate(self.envs):
                 reference = np.asarray(seen[i][1])
                 seen[i], _, terminated, truncated, _ = env.step(actions[i])
-                total += float(np.abs(np.asarray(seen[i][0])[which] - reference).mean())
-                if terminated or truncated:
-                    ends += 1
+                errors[step, i] = np.abs(np.asarray(seen[i][0])[which] - reference).mean()
+                ends[step, i] = terminated or truncated
+                if ends[step, i]:
                     seen[i] = env.reset()[0]
                     reset(i)
-        return total / (steps * SEEDS), ends
+        return errors, ends
 
 
 def run(budget: float) -> list[dict[str, Any]]:
@@ -97,21 +99,31 @@ def compare(family: str, action: str, task: str, steps: int) -> list[dict[str, A
     theirs = _theirs(seeds, steps)
     rows = []
     for kind in ("pi", "deadbeat") if action == "Cont" else ("mpc",):
-        error, ends = _ours(seeds, family, action, task, kind, steps)
-        peer = None if theirs is None else theirs[0]
-        rows.append(_row(f"{seeds.name}, {kind}", error, peer, "mean |e|"))
-        if ends or (theirs is not None and theirs[1]):
-            lost = None if theirs is None else float(theirs[1])
-            rows.append(_row(f"{seeds.name}, {kind}", float(ends), lost, "terminations") | {"ratio": None})
+        ours = _ours(seeds, family, action, task, kind, steps)
+        rows += _rows(f"{seeds.name}, {kind}", ours, *(() if theirs is None else (theirs,)))
     return rows
 
 
-def _row(case: str, ours: float, theirs: float | None, unit: str) -> dict[str, Any]:
+def _rows(case: str, *played: Played) -> list[dict[str, Any]]:
+    """Rows from our steps and, where there are any, the peer's."""
+    errors, ends = zip(*played, strict=True)
+    figures = {"mean |e|": [error.mean() for error in errors]}
+    ended = np.logical_or.reduce(ends)
+    if ended.any():
+        shared = np.cumsum(ended, axis=0) == 0
+        if len(played) == 2 and shared.any():
+            figures["mean |e| until an end"] = [error[shared].mean() for error in errors]
+        figures["terminations"] = [end.sum() for end in ends]
+    return [_row(case, unit, *map(float, values)) for unit, values in figures.items()]
+
+
+def _row(case: str, unit: str, ours: float, theirs: float | None = None) -> dict[str, Any]:
     peer = PEER if theirs is not None else f"{PEER}: does not run"
-    return row(case, peer, ours, theirs or None, unit) | {"theirs": theirs}
+    shown = row(case, peer, ours, theirs or None, unit) | {"theirs": theirs}
+    return shown | {"ratio": None} if unit == "terminations" else shown
 
 
-def _ours(seeds: Seeds, family: str, action: str, task: str, kind: str, steps: int) -> tuple[float, int]:
+def _ours(seeds: Seeds, family: str, action: str, task: str, kind: str, steps: int) -> Played:
     env = make_motor(family, action, task, compat="gem")
     controller = make_controller(env, kind)
     fresh, measured = controller.init(), len(env.layout.names)
@@ -145,8 +157,8 @@ def _whole(action: np.ndarray) -> Any:
     return int(action) if action.ndim == 0 else action.astype(int)
 
 
-def _theirs(seeds: Seeds, steps: int) -> tuple[float, int] | None:
-    """What the peer comes to; None where it raises."""
+def _theirs(seeds: Seeds, steps: int) -> Played | None:
+    """The peer's steps; None where it raises."""
     import gem_controllers
 
     try:

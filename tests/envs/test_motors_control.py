@@ -193,6 +193,14 @@ def test_deadbeat_knows_the_induction_machine(key):
     assert np.max(np.abs(run.error[-20:])) < 1e-4
 
 
+@pytest.mark.parametrize("compat, left", [("gem", (7e-4, 7e-4)), ("physical", (0.303, 0.0))])
+def test_a_current_against_the_flux_is_followed_only_as_the_original_reports_it(compat, left, key):
+    env = held("SCIM", value=-0.3, compat=compat)
+    run = rollout(env, make_controller(env, "pi"), key, 1000)
+    np.testing.assert_allclose(np.mean(np.abs(run.error[-300:]), axis=0), left, atol=1e-3)
+    assert not run.terminated.any()
+
+
 def test_predictive_control_stays_near_its_reference(key):
     env = held("SeriesDc", action="Finite", value=0.2, supply_voltage=420.0)
     run = rollout(env, make_controller(env), key, 500)

@@ -63,8 +63,20 @@ def test_seeds_score_a_controller_that_does_nothing():
     pytest.importorskip("gym_electric_motor", reason="the extra gem is not installed")
     seeds = motor_controllers.Seeds("Cont-CC-PermExDc")
     began = []
-    error, _ = seeds.play(lambda states, references: [np.zeros(1)] * len(states), began.append, 5)
-    assert 0 < error < 2 and began[: motor_controllers.SEEDS] == list(range(motor_controllers.SEEDS))
+    errors, ends = seeds.play(lambda states, references: [np.zeros(1)] * len(states), began.append, 5)
+    assert errors.shape == ends.shape == (5, motor_controllers.SEEDS) and 0 < errors.mean() < 2
+    assert began[: motor_controllers.SEEDS] == list(range(motor_controllers.SEEDS))
+
+
+def test_errors_are_compared_until_either_side_ends_an_episode():
+    ours, theirs = np.array([[1.0, 1.0], [2.0, 2.0], [9.0, 3.0]]), np.array([[2.0, 2.0], [6.0, 6.0], [0.0, 6.0]])
+    none, peers = np.zeros((3, 2), bool), np.array([[False, False], [True, False], [False, False]])
+    rows = {row["unit"]: row for row in motor_controllers._rows("some", (ours, none), (theirs, peers))}
+    shared = rows["mean |e| until an end"]
+    assert (shared["ours"], shared["theirs"]) == (1.75, 4.0)
+    assert (rows["terminations"]["ours"], rows["terminations"]["theirs"], rows["terminations"]["ratio"]) == (0, 1, None)
+    assert [row["unit"] for row in motor_controllers._rows("some", (ours, none), (theirs, none))] == ["mean |e|"]
+    assert [row["theirs"] for row in motor_controllers._rows("some", (ours, peers))] == [None, None]
 
 
 def test_actions_are_drawn_from_every_kind_of_space():

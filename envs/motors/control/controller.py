@@ -213,6 +213,7 @@ def _plant(env: Motor, share: float, injection: bool, flux_rule: str) -> Plant:
     more: dict[str, Any] = {}
     if issubclass(PLANTS[family], Induction):
         more["flux_rule"] = flux_rule
+        more["stale_frame"] = env.gem and family == "SCIM" and set(env.observed.references) <= set(axes)
     if family == "DFIM":
         more["rotor_limit"] = share * env.layout.limit("i_rd")
     return PLANTS[family](

@@ -19,7 +19,8 @@ from .reader import Reading
 
 FLUX_TIME = 5e-3  # [s] in which the flux controller removes an error
 MAGNETISING = 0.7  # share of the current that may go into building flux: the rest already makes torque
-LARGEST_SLIP = 0.05  # [rad] per period that a field may run ahead of the rotor
+LARGEST_SLIP = 0.3  # [rad] per period that a field may run ahead of the rotor
+STALE_SLIP = 1.0  # the same where currents are controlled in the field of the step's start
 LEAST_FLUX = 1e-4  # [V s] below which the field has no direction worth following
 
 
@@ -36,9 +37,17 @@ class Induction(Plant):
 
     Flux observer: `dpsi/dt = (r_r / l_r) (l_m i - psi) + j p omega psi`, over a period by the exact exponential with
     the current's trapezoid. An Euler step would grow without bound above `p omega = sqrt(2 r_r / (l_r tau))`.
+
+    gym-electric-motor reports currents in the field of the step's start. A small field turns so far in a period that a
+    negative i_d can be reported for ever, which no current along the true field can be.
+
+    Attributes:
+      flux_rule: "rated" or "loss".
+      stale_frame: control the currents in the field of the step's start.
     """
 
     flux_rule: str = "rated"
+    stale_frame: bool = False
 
     @property
     def damping(self) -> float:
@@ -70,8 +79,8 @@ class Induction(Plant):
         turned = rotate(started[0], started[1], turn)
         decay = jnp.exp(jnp.full_like(reading.omega, -self.damping * self.tau))
         psi = tuple(decay * psi + half * i for psi, i in zip(turned, current, strict=True))
-        x = CurrentAndFlux(i_salpha=current[0], i_sbeta=current[1], psi_ralpha=psi[0], psi_rbeta=psi[1])  # type: ignore[arg-type]
-        return FluxEstimate(psi=psi, current=current), x  # type: ignore[arg-type]
+        shown = estimate.psi if self.stale_frame else psi
+        return FluxEstimate(psi=psi, current=current), CurrentAndFlux(*current, *shown)  # type: ignore[arg-type]
 
     def flux(self, now: Situation) -> jax.Array:
         """[V s] length of the rotor flux."""
@@ -81,7 +90,7 @@ class Induction(Plant):
         field = direction(now.x.psi_ralpha, now.x.psi_rbeta)
         i_q = rotate_back(now.x.i_salpha, now.x.i_sbeta, field)[1]
         slip = self.damping * self.params.l_m * i_q / jnp.maximum(self.flux(now), LEAST_FLUX)
-        most = LARGEST_SLIP / self.tau
+        most = (STALE_SLIP if self.stale_frame else LARGEST_SLIP) / self.tau
         return field, self.params.p * now.omega + jnp.clip(slip, -most, most)
 
     def controlled(self, now: Situation) -> Axes:
@@ -110,6 +119,8 @@ class Induction(Plant):
         """
         psi, least, l_m = self.flux(now), self.least_flux, self.params.l_m
         i_d, i_q = shortened(targets, self.limits[0])
+        if self.stale_frame:
+            return i_d, i_q
         floor = (least + (least - psi) / (self.damping * FLUX_TIME)) / l_m
         most = LARGEST_SLIP / self.tau * psi / (self.damping * l_m)
         return shortened((jnp.maximum(i_d, floor), jnp.clip(i_q, -most, most)), self.limits[0])
