@@ -369,7 +369,7 @@ def _first_mixture(bootstrap: Gaussian | None, space: TaskSpace, num_components:
         if spread.shape != (space.dim, space.dim):
             raise ValueError(f"bootstrap.covariance: got shape {spread.shape}; expected {(space.dim,) * 2}")
         within = spread[np.ix_(space.free, space.free)]
-        if not np.allclose(spread, spread.T) or (free and np.linalg.eigvalsh(within).min() <= 0):
+        if not np.allclose(spread, spread.T) or (free and np.min(np.linalg.eigvalsh(within)) <= 0):
             raise ValueError("bootstrap.covariance: expected a symmetric positive definite matrix")
         unit = space.to_unit(jnp.asarray(centre))
         _, slope = _to_task_units(space, unit[None])

@@ -148,7 +148,7 @@ def _scatter_figure(label: str, learner: Learner) -> Any:
     """All tasks by age, then those of equal parts of the training with the teacher's ellipses."""
     axes, episodes = learner.run.axes, learner.episodes
     steps = episodes["step"].astype(np.float64)
-    bounds = np.linspace(0, steps.max(), NUM_WINDOWS + 1)
+    bounds = np.linspace(0, np.max(steps), NUM_WINDOWS + 1)
     figure = new_figure(10.8, 6.6)
     panels = np.ravel(figure.subplots(2, 3, sharex=True, sharey=True))
     rows = _thin(np.arange(len(steps)))
@@ -186,7 +186,7 @@ def _marginal_figure(label: str, learner: Learner) -> Any:
     for panel in panels[len(axes) :]:
         panel.set_visible(False)
     num_times = min(max(len(steps) // EPISODES_PER_COLUMN, 8), 60, len(np.unique(steps)))
-    times, places = np.linspace(0, steps.max(), num_times + 1), np.linspace(0, 1, NUM_PLACES + 1)
+    times, places = np.linspace(0, np.max(steps), num_times + 1), np.linspace(0, 1, NUM_PLACES + 1)
     shares = []
     for axis in axes:
         unit = np.clip(axis.to_unit(episodes["task"][:, axis.index].astype(np.float64)), 0, 1)

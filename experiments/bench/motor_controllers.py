@@ -108,7 +108,7 @@ def _rows(case: str, *played: Played) -> list[dict[str, Any]]:
     """Rows from our steps and, where there are any, the peer's."""
     errors, ends = zip(*played, strict=True)
     figures = {"mean |e|": [error.mean() for error in errors]}
-    ended = np.logical_or.reduce(ends)
+    ended = np.any(ends, axis=0)
     if ended.any():
         shared = np.cumsum(ended, axis=0) == 0
         if len(played) == 2 and shared.any():
