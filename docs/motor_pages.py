@@ -228,7 +228,7 @@ def _ids(ids, envs) -> list[str]:
 
 def _load(env, friction) -> str:
     load = dict(env.nominal.load)
-    if not env.nominal.load_moves:
+    if not env.load.moves:
         return f"held at {load['speed']:g} rad/s"
     a, b, c, j_load = friction
     terms = [f"a = {a:g} N m"] * (a > 0) + [f"b = {b:g} N m s/rad"] * (b > 0) + [f"c = {c:g} N m s²/rad²"] * (c > 0)
@@ -378,7 +378,7 @@ def _reward(envs) -> list[str]:
 
 def _start(envs) -> list[str]:
     angle = ", rotor angle 0" if _any(envs).machine.has_angle else ""
-    speeds = {name: f"{dict(env.nominal.load)['speed']:g}" for name, env in envs.items() if not env.nominal.load_moves}
+    speeds = {name: f"{dict(env.nominal.load)['speed']:g}" for name, env in envs.items() if not env.load.moves}
     return [
         f"No current, no voltage{angle}; at standstill in speed control, at {across(speeds)} rad/s in current and "
         "torque control. The task's `initial_spread` makes the start random.",

@@ -12,6 +12,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .study_runs import ppo_settings, train_run
 
 ENV = "palaestra/Motor-Cont-CC-PMSM-v0"
@@ -61,11 +63,17 @@ def main(config: Config) -> dict[str, Any]:
         for teacher in config.teachers
     }
     rows = _test(config, runs)
-    write_json(out / "results.json", {"rows": rows})
+    differences = against_random(rows)
+    write_json(out / "results.json", {"rows": rows, "against_random": differences})
     figure = save_png(errors_figure(rows, "Mean current error by what was trained on"), out / "errors.png")
     report = write_report(runs.values(), out / "report.html", title="Drives: does a teacher make control robust?")
-    text = f"{table(rows)}\n\n{figure}\n{report}"
-    return {"rows": rows, "figure": str(figure), "report": str(report), "text": text}
+    lines = [
+        f"{d['drive']}: {d['controller']} minus random {d['error']:.4f} [{d['low']:.4f}, {d['high']:.4f}], "
+        f"permutation p = {d['p_value']:.2g}"
+        for d in differences
+    ]
+    text = "\n".join([table(rows), "", *lines, "", str(figure), str(report)])
+    return {"rows": rows, "against_random": differences, "figure": str(figure), "report": str(report), "text": text}
 
 
 def run_settings(config: Config, teacher: str) -> dict[str, Any]:
@@ -82,6 +90,30 @@ def run_settings(config: Config, teacher: str) -> dict[str, Any]:
         hyper={"discount": config.discount, "lam": config.lam, "decay_steps": float(config.total_timesteps)},
         run={"eval_tasks": "space", "eval_episodes": 50, "eval_every": max(1, config.total_timesteps // 8)},
     )
+
+
+def against_random(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean error under the other teachers minus that under random tasks: over seeds, with intervals and p-values."""
+    from .statistics import estimate_difference, mean, permutation_test
+
+    scores = {(row["drive"], row["controller"]): np.asarray(row["scores"]) for row in rows if row["over"] == "seeds"}
+    found = []
+    for (drive, teacher), own in scores.items():
+        if teacher == "random" or (drive, "random") not in scores:
+            continue
+        baseline = scores[drive, "random"]
+        difference = estimate_difference(own, baseline, statistic=mean)
+        found.append(
+            {
+                "drive": drive,
+                "controller": teacher,
+                "error": difference.value,
+                "low": difference.low,
+                "high": difference.high,
+                "p_value": permutation_test(own, baseline),
+            }
+        )
+    return found
 
 
 def _test(config: Config, runs: dict[str, Path]) -> list[dict[str, Any]]:

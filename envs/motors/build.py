@@ -25,9 +25,9 @@ from .parts import (
     drive_supply_parameters,
     machine_parameters,
 )
-from .references import GENERATORS, References, Switched, Wave
+from .references import GENERATORS, References, Wave
 from .reward import Reward
-from .supplies import SUPPLIES, Ideal
+from .supplies import SUPPLIES
 
 HORIZON = {"Cont": 2000, "Finite": 20000}  # 0.2 s
 NO_HORIZON = 2**31 - 1  # the original never truncates
@@ -143,7 +143,6 @@ def make_motor(
         gem=gem,
         period_ratio=tau / AVERAGED_TAU if gem and not finite else 1.0,
     )
-    kinds = [k for g in generators for k in (g.generators if isinstance(g, Switched) else (g,))]
     given = drive_supply_parameters(chosen_supply, supply_parameters)
     try:
         return Motor(
@@ -151,19 +150,12 @@ def make_motor(
             nominal=Nominal(
                 machine=tuple(parameters.items()),
                 load=tuple(load_values.items()),
-                load_moves=chosen_load.moves,
                 supply=voltage,
                 **given,
                 sigma=table_entry(sheet.sigma, action, task),
                 margins=tuple(_margin(sheet, layout, f"{action}-{task}", name) for name in names),
                 dead_time=dead_time,
                 interlocking=share,
-                walks=any(k.walks for k in kinds),
-                waves=any(k.waves for k in kinds),
-                sub_episodes=any(k.num_draws > 0 for k in kinds),
-                prescribed=chosen_load.has_speed,
-                one_sided_speed=layout.low[layout.index("omega")] == 0,
-                stiff=isinstance(chosen_supply, Ideal),
                 extras=tuple(sorted(set(extras), key=EXTRAS.index)),
             ),
             layout=layout,

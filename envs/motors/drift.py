@@ -48,7 +48,6 @@ class Nominal:
     Attributes:
       machine: (name, value) of the machine's parameters, SI units.
       load: (name, value) of `loads.Params`.
-      load_moves: whether the machine's torque matters to its speed.
       supply: [V] nominal; `resistance` [Ohm], `capacitance` [F], `frequency` [Hz] of it.
       sigma: (lowest, highest) step of a random reference.
       margins: (low, high) of every reference at amplitude 1.
@@ -59,7 +58,6 @@ class Nominal:
 
     machine: tuple[tuple[str, float], ...]
     load: tuple[tuple[str, float], ...]
-    load_moves: bool
     supply: float
     resistance: float
     capacitance: float
@@ -68,19 +66,31 @@ class Nominal:
     margins: tuple[tuple[float, float], ...]
     dead_time: int
     interlocking: float
-    walks: bool
-    waves: bool
-    sub_episodes: bool
-    prescribed: bool
-    one_sided_speed: bool
-    stiff: bool
     extras: tuple[str, ...]
 
 
-def task_space(machine: Machine, nominal: Nominal, layout: Layout) -> TaskSpace:
+def task_space(
+    machine: Machine,
+    load: loads.Load,
+    supply: supplies.Supply,
+    signals: references.References,
+    nominal: Nominal,
+    layout: Layout,
+) -> TaskSpace:
     """What a teacher may schedule: only parameters that matter to this drive."""
-    load = dict(nominal.load)
-    torque, speed, current = layout.limit("torque"), layout.limit("omega"), layout.limit(machine.currents[0])
+    return TaskSpace(
+        (
+            *_machine_parameters(machine),
+            *_load_parameters(load, dict(nominal.load), layout),
+            *_supply_parameters(supply, nominal, layout.limit(machine.currents[0])),
+            *_reference_parameters(signals, nominal),
+            Parameter("initial_spread", 0.0, 1.0, 0.0, "1", doc="Random initial state, share of nominal values."),
+            *_extra_parameters(nominal, layout.limit("torque")),
+        )
+    )
+
+
+def _machine_parameters(machine: Machine) -> list[Parameter]:
     found = [
         Parameter("winding_temperature", -40.0, 180.0, ROOM_TEMPERATURE, "deg C", doc="Scales copper resistances.")
     ]
@@ -93,30 +103,45 @@ def task_space(machine: Machine, nominal: Nominal, layout: Layout) -> TaskSpace:
     found.append(_scale("direct_inductance", 0.6, 1.2, "Inductance of the d axis, armature or iron"))
     if machine.quadrature_inductances:
         found.append(_scale("quadrature_inductance", 0.6, 1.2, "Inductance of the q axis, exciter or leakage"))
-    if nominal.load_moves:
-        found.append(_scale("inertia", 0.5, 5.0, "Moment of inertia of rotor and load", log=True))
+    return found
+
+
+def _load_parameters(load: loads.Load, values: dict[str, float], layout: Layout) -> list[Parameter]:
+    torque, speed = layout.limit("torque"), layout.limit("omega")
+    if load.moves:
+        found = [_scale("inertia", 0.5, 5.0, "Moment of inertia of rotor and load", log=True)]
         for name, key, power, unit in (
             ("static_friction", "a", 0, "N m"),
             ("viscous_friction", "b", 1, "N m s/rad"),
             ("fan", "c", 2, "N m s^2/rad^2"),
         ):
-            high = max(2 * load[key], 0.2 * torque / speed**power)
-            found.append(Parameter(name, 0.0, high, load[key], unit, doc=f"Load torque per speed^{power}."))
-    elif nominal.prescribed:
-        low = 0.0 if nominal.one_sided_speed else -speed
-        found.append(Parameter("speed", low, speed, load["speed"], "rad/s", doc="Speed that the test bench holds."))
-    found.append(_scale("supply_voltage", 0.7, 1.1, "Voltage of the supply"))
-    if nominal.stiff:
+            high = max(2 * values[key], 0.2 * torque / speed**power)
+            found.append(Parameter(name, 0.0, high, values[key], unit, doc=f"Load torque per speed^{power}."))
+        return found
+    if not load.has_speed:
+        return []
+    low = speed * layout.low[layout.index("omega")]
+    return [Parameter("speed", low, speed, values["speed"], "rad/s", doc="Speed that the test bench holds.")]
+
+
+def _supply_parameters(supply: supplies.Supply, nominal: Nominal, current: float) -> list[Parameter]:
+    found = [_scale("supply_voltage", 0.7, 1.1, "Voltage of the supply")]
+    if supply.stiff:
         high = max(0.1 * nominal.supply / current, 2 * nominal.resistance)
         found.append(
             Parameter("supply_resistance", 0.0, high, nominal.resistance, "Ohm", doc="In front of the supply.")
         )
-    if nominal.walks:
+    return found
+
+
+def _reference_parameters(signals: references.References, nominal: Nominal) -> list[Parameter]:
+    found, kinds = [], signals.kinds
+    if any(kind.walks for kind in kinds):
         for name, value in zip(("reference_step_low", "reference_step_high"), nominal.sigma, strict=True):
             found.append(
                 Parameter(name, 1e-4, 0.2, value, "1", "log", doc="Range of the reference's random step per period.")
             )
-    if nominal.waves:
+    if any(kind.waves for kind in kinds):
         for name, value in (("reference_frequency_low", 1.0), ("reference_frequency_high", 10.0)):
             found.append(Parameter(name, 0.1, 100.0, value, "Hz", "log", doc="Range of the reference's frequency."))
     widest = max(max(abs(low), abs(high)) for low, high in nominal.margins)
@@ -124,11 +149,10 @@ def task_space(machine: Machine, nominal: Nominal, layout: Layout) -> TaskSpace:
         found.append(
             Parameter("reference_amplitude", 0.05, 1 / widest, 1.0, "1", doc="Range of the reference, nominal is 1.")
         )
-    if nominal.sub_episodes:
+    if any(kind.num_draws for kind in kinds):
         for name, value in (("sub_episode_low", 500.0), ("sub_episode_high", 2000.0)):
             found.append(Parameter(name, 10.0, 20000.0, value, "steps", "log", doc="Range of sub-episode lengths."))
-    found.append(Parameter("initial_spread", 0.0, 1.0, 0.0, "1", doc="Random initial state, share of nominal values."))
-    return TaskSpace((*found, *_extra_parameters(nominal, torque)))
+    return found
 
 
 def _scale(name: str, low: float, high: float, doc: str, log: bool = False) -> Parameter:

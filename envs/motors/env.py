@@ -112,7 +112,8 @@ class Motor(TaskEnv):
 
     @functools.cached_property
     def task_space(self) -> TaskSpace:  # type: ignore[override]
-        return drift.task_space(self.machine, self.nominal, self.layout)
+        parts = self.machine, self.load, self.supply, self.references
+        return drift.task_space(*parts, self.nominal, self.layout)
 
     @functools.cached_property
     def observation_space(self) -> Space:  # type: ignore[override]
@@ -240,7 +241,7 @@ class Motor(TaskEnv):
     @property
     def _late_legs(self) -> bool:
         """The original asks the supply for the current of the legs' states before the action."""
-        return self.gem and self.converter.finite and not self.nominal.stiff
+        return self.gem and self.converter.finite and not self.supply.stiff
 
     @property
     def _keeps_legs(self) -> bool:

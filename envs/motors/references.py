@@ -11,6 +11,7 @@ are additions.
 """
 
 import dataclasses
+import itertools
 import math
 from typing import Any, ClassVar, Protocol
 
@@ -406,6 +407,11 @@ class References:
         if self.preview < 0:
             raise ValueError(f"preview={self.preview}; expected at least 0")
 
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """Every generator, and instead of a switched one those that it switches between."""
+        return _unswitched(self.generators)
+
     def initial(self, key: jax.Array, params: Params, tau: float) -> State:
         """The state whose first value is already one step of the generator on, as in the original."""
         keys = jax.random.split(key, self.preview + 2)
@@ -440,6 +446,11 @@ class References:
         return [
             (draws[:, i : i + 1], jax.tree.map(lambda x, i=i: cut(x, i), params)) for i in range(len(self.generators))
         ]
+
+
+def _unswitched(generators: tuple[Any, ...]) -> tuple[Any, ...]:
+    parts = (_unswitched(g.generators) if isinstance(g, Switched) else (g,) for g in generators)
+    return tuple(itertools.chain.from_iterable(parts))
 
 
 def _uniform(key: jax.Array, count: int, signals: int, params: Params) -> jax.Array:

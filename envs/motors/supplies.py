@@ -6,7 +6,7 @@ default; alternating supplies draw their phase from the episode's key (the origi
 
 import dataclasses
 import math
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +25,13 @@ class Params(struct.PyTreeNode):
 
 
 class Supply(Protocol):
-    """One kind of supply; `swing` is its largest voltage per nominal voltage."""
+    """One kind of supply; `swing` is its largest voltage per nominal voltage, a stiff one may have any resistance."""
 
-    swing: float
+    @property
+    def swing(self) -> float: ...
+
     num_voltages: int
+    stiff: ClassVar[bool]
 
     def initial(self, key: jax.Array, params: Params) -> Any: ...
 
@@ -49,6 +52,7 @@ class Ideal:
 
     swing: float = 1.0
     num_voltages: int = 1
+    stiff: ClassVar[bool] = True
 
     def initial(self, key: jax.Array, params: Params) -> Any:
         return ()
@@ -63,6 +67,7 @@ class RC:
 
     swing: float = 1.0
     num_voltages: int = 1
+    stiff: ClassVar[bool] = False
 
     def initial(self, key: jax.Array, params: Params) -> Any:
         return jnp.asarray(params.voltage)
@@ -79,6 +84,7 @@ class AC:
 
     num_voltages: int = 1
     phase: float | None = None
+    stiff: ClassVar[bool] = False
 
     @property
     def swing(self) -> float:

@@ -9,8 +9,8 @@ ROUNDS = 5
 
 
 def row(case: str, peer: str, ours: float, theirs: float | None, unit: str) -> dict[str, Any]:
-    """One row of a benchmark; `theirs` None where no peer was measured."""
-    ratio = None if theirs is None else ours / theirs
+    """One row of a benchmark; `theirs` None where no peer was measured, no ratio to 0."""
+    ratio = ours / theirs if theirs else None
     return {"case": case, "peer": peer, "ours": ours, "theirs": theirs, "unit": unit, "ratio": ratio}
 
 

@@ -211,3 +211,9 @@ def test_references_check_their_numbers():
         references.Wave("zigzag")
     with pytest.raises(ValueError, match="sum to 1"):
         references.Switched((references.Walk(), references.Walk()), (0.5, 0.6))
+
+
+def test_kinds_look_through_switched_generators():
+    walk, wave, hold = references.Walk(), references.Wave("sinus"), references.StepAndHold()
+    signals = references.References((hold, references.Switched((references.Switched((wave, walk)), hold))), 2)
+    assert signals.kinds == (hold, wave, walk, hold)

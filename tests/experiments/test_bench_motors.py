@@ -74,7 +74,7 @@ def test_errors_are_compared_until_either_side_ends_an_episode():
     rows = {row["unit"]: row for row in motor_controllers._rows("some", (ours, none), (theirs, peers))}
     shared = rows["mean |e| until an end"]
     assert (shared["ours"], shared["theirs"]) == (1.75, 4.0)
-    assert (rows["terminations"]["ours"], rows["terminations"]["theirs"], rows["terminations"]["ratio"]) == (0, 1, None)
+    assert (rows["terminations"]["ours"], rows["terminations"]["theirs"], rows["terminations"]["ratio"]) == (0, 1, 0)
     assert [row["unit"] for row in motor_controllers._rows("some", (ours, none), (theirs, none))] == ["mean |e|"]
     assert [row["theirs"] for row in motor_controllers._rows("some", (ours, peers))] == [None, None]
 

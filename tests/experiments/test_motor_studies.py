@@ -51,6 +51,20 @@ def test_results_have_intervals_and_a_figure():
     assert errors_figure([row, row | {"controller": "pi"}]).get_axes()
 
 
+def test_teachers_are_compared_with_random_tasks_on_the_same_drives():
+    own, other = {"drive": "data sheet", "over": "seeds"}, {"drive": "task space", "over": "seeds"}
+    rows = [
+        own | {"controller": "alp_gmm", "scores": [0.5, 0.6]},
+        own | {"controller": "random", "scores": [0.1, 0.2]},
+        other | {"controller": "alp_gmm", "scores": [0.1, 0.1]},
+        {"drive": "data sheet", "over": "episodes", "controller": "pi", "scores": [0.3, 0.3]},
+    ]
+    (found,) = motors_drift.against_random(rows)
+    assert (found["drive"], found["controller"]) == ("data sheet", "alp_gmm")
+    assert found["error"] == pytest.approx(0.4) and 0.2 < found["low"] <= 0.4 <= found["high"] < 0.6
+    assert found["p_value"] == pytest.approx(1 / 3)
+
+
 @pytest.mark.slow
 def test_a_tiny_study_runs_from_end_to_end(tmp_path):
     config = dataclasses.replace(

@@ -70,7 +70,7 @@ def assert_same_sheet(env, theirs):
     assert env.observed.references == theirs["referenced"]
     assert {layout.names[i]: w for i, w in zip(reward.indices, reward.weights, strict=True)} == theirs["weights"]
     assert {frozenset(limit.names) for limit in env.limits} == watched_sets(theirs)
-    inertia = machine["j_rotor"] + load["j_load"] * nominal.load_moves
+    inertia = machine["j_rotor"] + load["j_load"] * env.load.moves
     for ours, other in (
         (layout.limits, theirs["limits"]),
         (layout.nominal, theirs["nominal"]),
