@@ -22,7 +22,7 @@ TEACHERS = ("alp_gmm", "random", "fixed")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Three teachers, ten seeds each: about ten minutes on two CPU cores.
+    """Three teachers, ten seeds each: about six minutes on two CPU cores.
 
     Attributes:
       horizon: steps of a training episode; shorter than the standard 2000, so that a teacher sees more episodes.
