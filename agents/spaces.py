@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium import Space, spaces
 
+from ..envs.exchange import CodedSpace
 from .distributions import Categorical, Normal
 
 
@@ -24,18 +25,25 @@ def observation_size(space: Space) -> int:
         return int(np.prod(space.shape))
     if isinstance(space, spaces.Discrete):
         return int(space.n)
+    if isinstance(space, CodedSpace):
+        return space.num_codes
     if isinstance(space, spaces.Dict):
         return sum(observation_size(sub) for sub in space.spaces.values())
-    raise TypeError(f"observation space {space}; expected Box, MultiBinary, Discrete or a Dict of those")
+    raise TypeError(f"observation space {space}; expected Box, MultiBinary, Discrete, coded or a Dict of those")
 
 
 def flatten_observation(space: Space, obs: Any) -> jax.Array:
-    """Observations with any leading axes as float32 (..., O); Discrete parts become one-hot, Dicts are joined."""
+    """Observations with any leading axes as float32 (..., O).
+
+    Discrete parts become one-hot, codes (such as the words of a mission) counts of each, and Dicts are joined.
+    """
     if isinstance(space, spaces.Discrete):
         return jax.nn.one_hot(obs - space.start, int(space.n))
     if isinstance(space, spaces.Dict):
         parts = [flatten_observation(sub, obs[name]) for name, sub in space.spaces.items()]
         return jnp.concatenate(parts, -1)
+    if isinstance(space, CodedSpace):
+        return jnp.sum(jax.nn.one_hot(obs, space.num_codes), axis=-2).at[..., 0].set(0.0)
     lead = obs.shape[: obs.ndim - len(space.shape or ())]
     return jnp.reshape(obs, (*lead, -1)).astype(jnp.float32)
 

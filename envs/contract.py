@@ -41,7 +41,7 @@ class TaskEnv(FuncEnv):
     Class or instance attributes a family defines:
       observation_space, action_space: Gymnasium spaces of one environment.
       task_space: what a teacher may schedule: a `TaskSpace`, or a `LevelSpace` for structured tasks.
-      horizon: steps until truncation.
+      horizon: steps until truncation, at most; `time_limit` may say fewer.
       reward_range_hint: (low, high) of a typical episode return, for teachers that normalise; None if unknown.
       success_return: an episode whose undiscounted return exceeds this counts as success; None if success is
         defined by `success` or not at all.
@@ -73,6 +73,11 @@ class TaskEnv(FuncEnv):
     def task_params(self, task: Any) -> Any:
         """The Params a task stands for; pure, so a teacher can produce tasks inside `jit`."""
         raise NotImplementedError
+
+    def time_limit(self, state: Any, params: Any = None) -> jax.Array:
+        """() int32: after how many steps this episode is truncated; the horizon unless levels bring their own limit."""
+        del state, params
+        return jnp.asarray(self.horizon, jnp.int32)
 
     def success(self, state: Any, params: Any = None) -> jax.Array:
         """() bool: whether the task counts as solved in this state. False where the family has no such notion."""

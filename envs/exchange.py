@@ -19,6 +19,36 @@ from .errors import InvalidActionError, short
 from .tasks import TaskError, TaskSpace
 
 
+class CodedSpace(Space[Any]):
+    """A space whose members are no arrays, as sentences are: the device holds a code (length,) uint8 of each.
+
+    Attributes:
+      length: of a code.
+      num_codes: codes are below this; 0 stands for nothing.
+    """
+
+    length: int
+    num_codes: int
+
+    @property
+    def codes(self) -> spaces.MultiDiscrete:
+        """The space of the codes."""
+        return spaces.MultiDiscrete(np.full(self.length, self.num_codes))
+
+    def to_host(self, codes: np.ndarray) -> Any:
+        """The member that a code (length,) stands for, or a tuple of those of (B, length)."""
+        raise NotImplementedError
+
+
+def space_of_codes(space: Space) -> Space:
+    """The space with the codes of coded parts in their place, for learners that take numbers alone."""
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict({name: space_of_codes(sub) for name, sub in space.spaces.items()})
+    if isinstance(space, spaces.Tuple):
+        return spaces.Tuple(space_of_codes(sub) for sub in space.spaces)
+    return space.codes if isinstance(space, CodedSpace) else space
+
+
 def check_action(space: Space, action: Any, batch: tuple[int, ...] = (), where: str = "action") -> Any:
     """Checks an action, or a batch of them, and returns it as NumPy values that a compiled step takes.
 
@@ -63,15 +93,29 @@ def clip_action(space: Space, action: Any) -> Any:
     return action
 
 
-def host_observation(space: Space, obs: Any, batched: bool = False) -> Any:
-    """A compiled environment's observation as fresh, writable NumPy values in the form `space` contains."""
+def host_observation(space: Space, obs: Any) -> Any:
+    """A compiled environment's observation as fresh, writable values in the form `space` contains."""
+    return decode_observation(space, host_arrays(space, obs))
+
+
+def host_arrays(space: Space, obs: Any, batched: bool = False) -> Any:
+    """A compiled environment's observation as fresh, writable NumPy arrays; coded parts stay codes."""
     if isinstance(space, spaces.Dict):
-        return {k: host_observation(s, obs[k], batched) for k, s in space.spaces.items()}
+        return {k: host_arrays(s, obs[k], batched) for k, s in space.spaces.items()}
     if isinstance(space, spaces.Tuple):
         pairs = zip(space.spaces, obs, strict=True)
-        return tuple(host_observation(s, o, batched) for s, o in pairs)
-    array = np.array(obs, dtype=space.dtype)
+        return tuple(host_arrays(s, o, batched) for s, o in pairs)
+    array = np.array(obs, dtype=np.uint8 if isinstance(space, CodedSpace) else space.dtype)
     return array[()] if isinstance(space, spaces.Discrete) and not batched else array
+
+
+def decode_observation(space: Space, arrays: Any) -> Any:
+    """What `host_arrays` gave, with the members of coded spaces for their codes."""
+    if isinstance(space, spaces.Dict):
+        return {k: decode_observation(s, arrays[k]) for k, s in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(decode_observation(s, a) for s, a in zip(space.spaces, arrays, strict=True))
+    return space.to_host(arrays) if isinstance(space, CodedSpace) else arrays
 
 
 def host_info(info: Any) -> Any:

@@ -18,7 +18,15 @@ from gymnasium.vector import AutoresetMode
 
 from .contract import TaskEnv
 from .errors import OptionError
-from .exchange import check_action, check_task, describe_task, end_reasons, host_info, host_observation
+from .exchange import (
+    check_action,
+    check_task,
+    describe_task,
+    end_reasons,
+    host_info,
+    host_observation,
+    space_of_codes,
+)
 from .gym_base import Door, seed_of
 from .gym_vector import VectorEnv
 from .gym_window import Window, require_pygame
@@ -42,6 +50,7 @@ class SingleEnv(Door, gymnasium.Env):
       functional: the pure environment.
       render_mode: None, "rgb_array" or "human".
       task: vector (D,), dict {name: value} or level; None for the default task.
+      decode: whether observations hold sentences; False gives their codes.
       index: which row of a vector environment with the same seed this one repeats.
 
     Raises:
@@ -49,10 +58,18 @@ class SingleEnv(Door, gymnasium.Env):
       TaskError: a task outside the family's task space.
     """
 
-    def __init__(self, functional: TaskEnv, render_mode: str | None = None, task: Any = None, index: int = 0):
+    def __init__(
+        self,
+        functional: TaskEnv,
+        render_mode: str | None = None,
+        task: Any = None,
+        decode: bool = True,
+        index: int = 0,
+    ):
         self.functional = functional if render_mode is None else functional.for_rendering()
         self.task_space = functional.task_space
-        self.observation_space = functional.observation_space
+        space = functional.observation_space
+        self.observation_space = space if decode else space_of_codes(space)
         self.action_space = functional.action_space
         self.render_mode = self._check_render_mode(render_mode, ("human", "rgb_array"))
         self.metadata = {"render_modes": self._render_modes("human", "rgb_array"), "render_fps": functional.render_fps}
@@ -147,14 +164,16 @@ class SingleEnv(Door, gymnasium.Env):
         self._programs = single_programs(self.functional)
 
 
-def make_env(env_id: str, render_mode: str | None = None, task: Any = None, **kwargs: Any) -> SingleEnv:
+def make_env(
+    env_id: str, render_mode: str | None = None, task: Any = None, decode: bool = True, **kwargs: Any
+) -> SingleEnv:
     """Makes the `gymnasium.Env` of a registered id; other arguments go to the family's class.
 
     Raises:
       KeyError: no such id.
       TypeError: an argument that the family does not have.
     """
-    return SingleEnv(make_functional(env_id, **kwargs), render_mode, task)
+    return SingleEnv(make_functional(env_id, **kwargs), render_mode, task, decode)
 
 
 # gymnasium.make looks here for what an entry point can render, to serve "rgb_array_list".
@@ -167,6 +186,7 @@ def make_vector_env(
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     render_mode: str | None = None,
     task: Any = None,
+    decode: bool = True,
     max_episode_steps: int | None = None,
     **kwargs: Any,
 ) -> VectorEnv:
@@ -174,6 +194,7 @@ def make_vector_env(
 
     Args:
       task: one task for all, or one per environment (num_envs, D).
+      decode: whether observations hold sentences; False gives their codes.
       max_episode_steps: Gymnasium's name for the family's `horizon`.
 
     Raises:
@@ -186,4 +207,4 @@ def make_vector_env(
             f"max_episode_steps={max_episode_steps} and horizon={kwargs['horizon']} disagree; expected one of them",
             key="max_episode_steps",
         )
-    return VectorEnv(make_functional(env_id, **kwargs), num_envs, autoreset_mode, render_mode, task)
+    return VectorEnv(make_functional(env_id, **kwargs), num_envs, autoreset_mode, render_mode, task, decode)

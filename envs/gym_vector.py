@@ -16,7 +16,15 @@ from gymnasium.vector.utils import batch_space
 
 from .contract import TaskEnv
 from .errors import OptionError, short
-from .exchange import check_action, check_task, describe_task, end_reasons, host_observation
+from .exchange import (
+    check_action,
+    check_task,
+    decode_observation,
+    describe_task,
+    end_reasons,
+    host_arrays,
+    space_of_codes,
+)
 from .gym_base import Door, seed_of
 from .seats import seed_key, vector_programs
 
@@ -41,6 +49,7 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
       autoreset_mode: an `AutoresetMode` or its value.
       render_mode: None or "rgb_array".
       task: one task for all or one per environment (B, D); None for the default task.
+      decode: whether observations hold sentences; False gives their codes.
 
     Raises:
       OptionError: `num_envs`, `autoreset_mode` or `render_mode` is not one of those.
@@ -54,6 +63,7 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         task: Any = None,
+        decode: bool = True,
     ):
         if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
             raise OptionError(
@@ -62,9 +72,10 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
         self.functional = functional if render_mode is None else functional.for_rendering()
         self.num_envs = int(num_envs)
         self.task_space = functional.task_space
-        self.single_observation_space = functional.observation_space
+        space = functional.observation_space
+        self.single_observation_space = space if decode else space_of_codes(space)
         self.single_action_space = functional.action_space
-        self.observation_space = batch_space(functional.observation_space, self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(functional.action_space, self.num_envs)
         self.render_mode = self._check_render_mode(render_mode, ("rgb_array",))
         self.metadata = {
@@ -198,7 +209,7 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
         running = (self._settings, self._episodes)
         self._settings, self._episodes = self._programs.place(running, padded, tuple(fresh))
         obs, info = _take((obs, info), slice(len(rows)))
-        self._patches.append((rows, host_observation(self.single_observation_space, obs, batched=True)))
+        self._patches.append((rows, host_arrays(self.single_observation_space, obs, batched=True)))
         self._note_start(rows, info, infos)
 
     def _note_start(self, rows: np.ndarray, info: dict[str, Any], infos: dict[str, Any]) -> None:
@@ -208,10 +219,11 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
 
     def _finish(self, rows: np.ndarray, report: Any, info: dict[str, Any], infos: dict[str, Any]) -> None:
         """Notes the last observation and info of rows that are about to be reset."""
-        obs = host_observation(self.single_observation_space, self._obs, batched=True)
+        space = self.single_observation_space
+        obs = host_arrays(space, self._obs, batched=True)
         last = np.full(self.num_envs, None, object)
         for i in rows:
-            last[i] = jax.tree.map(lambda x, i=i: x[i].copy(), obs)
+            last[i] = decode_observation(space, jax.tree.map(lambda x, i=i: x[i].copy(), obs))
         final_info: dict[str, Any] = {}
         _add_rows(final_info, _take(info, rows) | self._end_info(report, rows), rows, self.num_envs)
         infos |= {"final_obs": last, "_final_obs": self._ended.copy()}
@@ -226,10 +238,10 @@ class VectorEnv(Door, gymnasium.vector.VectorEnv):
         return {"task": describe_task(self.task_space, _take(self._running_tasks, rows))}
 
     def _observations(self) -> Any:
-        obs = host_observation(self.single_observation_space, self._obs, batched=True)
+        obs = host_arrays(self.single_observation_space, self._obs, batched=True)
         for rows, values in self._patches:
             _assign(obs, rows, values)
-        return obs
+        return decode_observation(self.single_observation_space, obs)
 
     def _compile(self) -> None:
         self._programs = vector_programs(self.functional)

@@ -14,6 +14,8 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import registry
 
+from .minigrid.ids import FAMILIES as MINIGRID_FAMILIES
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -68,6 +70,21 @@ def _motors() -> tuple[Entry, ...]:
     )
 
 
+def _minigrid() -> tuple[Entry, ...]:
+    """Every id of the minigrid package."""
+    return tuple(
+        Entry(
+            f"palaestra/{name}",
+            ".minigrid.build:make_minigrid",
+            (("name", name),),
+            summary=family.summary,
+            page=family.page,
+        )
+        for family in MINIGRID_FAMILIES
+        for name in family.names
+    )
+
+
 ENVIRONMENTS: tuple[Entry, ...] = (
     Entry(
         "palaestra/CartPole-v0",
@@ -99,6 +116,7 @@ ENVIRONMENTS: tuple[Entry, ...] = (
         summary="BipedalWalker over stumps; their height and distance are the task.",
     ),
     *_motors(),
+    *_minigrid(),
 )
 
 

@@ -34,7 +34,8 @@ class VecEnv(BaseVecEnv):
 
     The info of an ended episode holds "terminal_observation", "TimeLimit.truncated", "is_success", "task" and, as from
     `Monitor`, "episode". `seed(s)` and `set_options({"task": ...})` act at the next `reset()`, `set_tasks` at the next
-    reset of each environment.
+    reset of each environment. Sentences in observations
+    are arrays of their words' numbers, since SB3 takes no text.
 
     Args:
       env: an id, or a vector environment made with `autoreset_mode="SameStep"`.
@@ -56,7 +57,7 @@ class VecEnv(BaseVecEnv):
         **kwargs: Any,
     ):
         if isinstance(env, str):
-            env = make_vector_env(env, num_envs or 1, AutoresetMode.SAME_STEP, render_mode, task, **kwargs)
+            env = make_vector_env(env, num_envs or 1, AutoresetMode.SAME_STEP, render_mode, task, False, **kwargs)
         elif num_envs is not None or task is not None or render_mode is not None or kwargs:
             raise OptionError("num_envs, task, render_mode and family arguments belong to an id; got an environment")
         if env.autoreset_mode is not AutoresetMode.SAME_STEP:

@@ -75,7 +75,7 @@ def step(
         obs=obs,
         reward=reward,
         terminated=terminated,
-        truncated=steps >= env.horizon,
+        truncated=steps >= env.time_limit(after, params),
         success=success,
         end_reason=env.end_reason(after, params),
         info=env.transition_info(state.env, action, after, params),

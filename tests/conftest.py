@@ -45,6 +45,13 @@ SPEED: tuple[tuple[str, str, bool], ...] = (
     ("palaestra/Motor-Cont-CC-DFIM-*", "*test_contract.py*", True),
     ("palaestra/Motor-Finite-TC-SIXPMSM-*", "*test_contract.py*", True),
     ("palaestra/Motor-*", "*", False),
+    # One level source of every kind; all ids are made and stepped beside the package in tests/parity.
+    ("palaestra/MiniGrid-DoorKey-8x8-*", "*", True),
+    ("palaestra/BabyAI-GoToSeqS5R2-*", "*", True),
+    ("palaestra/MiniGrid-Dynamic-Obstacles-5x5-*", "*test_contract.py*", True),
+    ("palaestra/MiniGrid-KeyCorridorS3R2-*", "*test_contract.py*", True),
+    ("palaestra/MiniGrid-*", "*", False),
+    ("palaestra/BabyAI-*", "*", False),
 )
 
 

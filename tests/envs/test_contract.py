@@ -171,7 +171,9 @@ def test_one_compilation_serves_all_tasks_actions_and_states(functional, key):
 def test_a_step_tells_truncation_by_the_clock_alone(functional, key):
     params, action = strong(functional.default_params), take(sample_actions(functional, 1), 0)
     (state, _), _ = rollout_of(functional)(key, params)
-    for steps, truncated in ((functional.horizon - 2, False), (functional.horizon - 1, True)):
+    limit = int(functional.time_limit(state.env, params))
+    assert limit <= functional.horizon
+    for steps, truncated in ((limit - 2, False), (limit - 1, True)):
         late = strong(state).replace(steps=jnp.asarray(steps, jnp.int32))
         after, timestep = step_of(functional)(key, late, action, params)
         assert bool(timestep.truncated) is truncated
