@@ -29,6 +29,9 @@ class LevelSpace(Protocol):
     def mutate(self, key: jax.Array, level: Any, num_edits: int) -> Any:
         """A level a few edits away. `key` is consumed."""
 
+    def validate(self, level: Any) -> None:
+        """Raises a `TaskError` where a level of the right shapes makes no sense."""
+
 
 class TaskEnv(FuncEnv):
     """One environment, without batch axis and without clock.

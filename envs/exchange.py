@@ -234,7 +234,10 @@ def _check_level(space: Any, task: Any, num_envs: int | None) -> Any:
         raise TaskError(f"level: got {short(task)}; expected a {type(template).__name__} like the space's default")
     pairs = zip(paths, jax.tree.leaves(task), strict=True)
     checked = [_check_leaf(jax.tree_util.keystr(path), leaf, like, num_envs) for (path, like), leaf in pairs]
-    return jax.tree.unflatten(structure, checked)
+    level = jax.tree.unflatten(structure, checked)
+    for i in range(num_envs or 1):
+        space.validate(level if num_envs is None else jax.tree.map(lambda leaf, i=i: leaf[i], level))
+    return level
 
 
 def _check_leaf(name: str, leaf: Any, like: Any, num_envs: int | None) -> np.ndarray:

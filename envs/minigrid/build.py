@@ -7,6 +7,7 @@ from ..errors import OptionError
 from .bank import LevelBank, import_bank
 from .env import MiniGrid
 from .source import Source
+from .views import KINDS
 
 BANK_SIZE = 256
 
@@ -15,6 +16,9 @@ def make_minigrid(
     name: str,
     levels: int | Sequence[int] | LevelBank | None = None,
     view_size: int = 7,
+    view: str = "partial",
+    tile_size: int = 8,
+    tasks: str = "parameters",
     horizon: int | None = None,
 ) -> MiniGrid:
     """The functional environment of an id.
@@ -24,18 +28,28 @@ def make_minigrid(
       levels: a bank of levels, or the seeds from which the package makes one, or how many (seeds from 0). None makes
         a new level for every episode where a generator of ours knows how, else draws from a bank of 256.
       view_size: cells along a side of the agent's window, odd.
+      view: what the image shows: "partial", "one_hot", "rgb_partial", "full", "symbolic" or "rgb", see views.py.
+      tile_size: pixels along a side of a cell in views in colours.
+      tasks: what a teacher sets: "parameters", or "levels" for whole levels.
       horizon: a cap on the steps of an episode; the package's limits by default.
 
     Raises:
-      OptionError: a view size that is even or below 3, a horizon below 1, or no levels.
+      OptionError: a view, kind of tasks or number that is none of those, or no levels.
       ReferenceError: the package has no such id.
     """
-    if isinstance(view_size, bool) or not isinstance(view_size, int) or view_size < 3 or view_size % 2 == 0:
+    if not _is_whole(view_size, 3) or view_size % 2 == 0:
         raise OptionError(f"view_size={view_size!r}; expected an odd whole number of at least 3", key="view_size")
-    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1):
-        raise OptionError(f"horizon={horizon!r}; expected a whole number of at least 1", key="horizon")
+    if view not in KINDS:
+        raise OptionError(f"view={view!r}; expected one of {sorted(KINDS)}", key="view")
+    if tasks not in ("parameters", "levels"):
+        raise OptionError(f'tasks={tasks!r}; expected "parameters" or "levels"', key="tasks")
+    for option, value in (("tile_size", tile_size), ("horizon", 1 if horizon is None else horizon)):
+        if not _is_whole(value, 1):
+            raise OptionError(f"{option}={value!r}; expected a whole number of at least 1", key=option)
     source = _source(name, levels)
-    return MiniGrid(source=source, horizon=horizon or source.max_steps, view_size=view_size)
+    return MiniGrid(
+        source=source, horizon=horizon or source.max_steps, view_size=view_size, view=view, tile_size=tile_size
+    )
 
 
 def _source(name: str, levels: Any) -> Source:
@@ -43,8 +57,12 @@ def _source(name: str, levels: Any) -> Source:
         return levels
     if levels is None:
         levels = BANK_SIZE
-    if isinstance(levels, int) and not isinstance(levels, bool):
-        if levels < 1:
-            raise OptionError(f"levels={levels}; expected at least 1", key="levels")
+    if _is_whole(levels, 1):
         return import_bank(name, range(levels))
+    if isinstance(levels, bool | int | str) or not levels:
+        raise OptionError(f"levels={levels!r}; expected a bank, seeds, or how many (at least 1)", key="levels")
     return import_bank(name, levels)
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

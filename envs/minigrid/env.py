@@ -15,9 +15,13 @@ from gymnasium import spaces
 
 from ..contract import TaskEnv
 from ..tasks import Parameter, TaskSpace
-from . import observe
+from . import tiles
 from .core import State, act, start
+from .level import Level
+from .levels import Levels
+from .observe import View, look
 from .source import Source
+from .views import KINDS
 from .words import MissionSpace
 
 TIME = Parameter(
@@ -28,7 +32,7 @@ TIME = Parameter(
 class Params(struct.PyTreeNode):
     """What a task stands for."""
 
-    level: dict[str, jax.Array]  # () float32 each, the source's parameters
+    level: Any  # {name: () float32}, the source's parameters, or a Level
     time_factor: jax.Array  # () float32
     see_through: jax.Array  # () bool
     sight: jax.Array  # () int32, columns seen to each side
@@ -42,37 +46,46 @@ class MiniGrid(TaskEnv):
       source: where levels come from, and by which rule they are judged.
       horizon: a cap on the limit of steps that every level brings with it.
       view_size: V, odd, at least 3.
+      view: what the image shows, a key of `views.KINDS`.
+      tile_size: P, of views in colours.
+      tasks: "parameters", numbers that the source and the agent's senses take, or "levels", whole levels.
     """
 
     source: Source
     horizon: int
     view_size: int = 7
-    end_reasons: ClassVar[tuple[str, ...]] = ("success", "failure")
+    view: str = "partial"
+    tile_size: int = 8
+    tasks: str = "parameters"
+    end_reasons = ("success", "failure")
     reward_range_hint: ClassVar[tuple[float, float]] = (0.0, 1.0)
     render_fps: ClassVar[int] = 10
 
     @functools.cached_property
-    def task_space(self) -> TaskSpace:  # type: ignore[override]
-        """The source's parameters, then how much time and sight the agent has."""
-        half = self.view_size // 2
-        see_through = float(self.source.see_through)
-        return TaskSpace(
-            (
-                *self.source.parameters,
-                TIME,
-                Parameter("see_through", 0, 1, see_through, kind="categorical", doc="Whether walls hide nothing."),
-                Parameter("sight", 1, half, half, unit="cells", kind="integer", doc="Columns seen to each side."),
-            )
+    def task_space(self) -> TaskSpace | Levels:  # type: ignore[override]
+        """The source's parameters, then how much time and sight the agent has; or its levels."""
+        if self.tasks == "levels":
+            return Levels(self.source)
+        return TaskSpace((*self.source.parameters, TIME, *self._sight))
+
+    @property
+    def _sight(self) -> tuple[Parameter, ...]:
+        if not KINDS[self.view].shows_window:
+            return ()
+        half, see_through = self.view_size // 2, float(self.source.see_through)
+        return (
+            Parameter("see_through", 0, 1, see_through, kind="categorical", doc="Whether walls hide nothing."),
+            Parameter("sight", 1, half, half, unit="cells", kind="integer", doc="Columns seen to each side."),
         )
 
     @functools.cached_property
     def observation_space(self) -> spaces.Dict:  # type: ignore[override]
-        size = self.view_size
+        source = self.source
         return spaces.Dict(
             {
-                "image": spaces.Box(0, 255, (size, size, 3), np.uint8),
+                "image": KINDS[self.view].space(self.view_size, source.width, source.height, self.tile_size),
                 "direction": spaces.Discrete(4),
-                "mission": MissionSpace(self.source.mission_length, self.source.missions),
+                "mission": MissionSpace(source.mission_length, source.missions),
             }
         )
 
@@ -81,20 +94,25 @@ class MiniGrid(TaskEnv):
         return spaces.Discrete(self.source.rule.num_actions)
 
     def task_params(self, task: Any) -> Params:
-        """The Params of a task (D,) float32."""
+        """The Params of a task (D,) float32, or of a level."""
         space = self.task_space
+        if isinstance(space, Levels):
+            return self._params(task, {})
         values = {name: task[i] for i, name in enumerate(space.names)}
+        return self._params({parameter.name: values[parameter.name] for parameter in self.source.parameters}, values)
+
+    def _params(self, level: Any, values: dict[str, Any]) -> Params:
         return Params(
-            level={parameter.name: values[parameter.name] for parameter in self.source.parameters},
-            time_factor=values["time_factor"],
-            see_through=values["see_through"] > 0.5,
-            sight=jnp.round(values["sight"]).astype(jnp.int32),
+            level=level,
+            time_factor=jnp.asarray(values.get("time_factor", TIME.default), jnp.float32),
+            see_through=jnp.asarray(values.get("see_through", self.source.see_through)) > 0.5,
+            sight=jnp.round(values.get("sight", self.view_size // 2)).astype(jnp.int32),
         )
 
     def initial(self, rng: jax.Array, params: Any = None) -> State:
         """A fresh level. `rng` is consumed."""
         params = self.default_params if params is None else params
-        level = self.source.sample(rng, params.level)
+        level = params.level if self.tasks == "levels" else self.source.sample(rng, params.level)
         limit = jnp.ceil(level.max_steps.astype(jnp.float32) * params.time_factor).astype(jnp.int32)
         return start(level.replace(max_steps=jnp.minimum(limit, level.max_steps)))
 
@@ -104,12 +122,14 @@ class MiniGrid(TaskEnv):
         return self.source.rule.judge(before, action, act(before, action))
 
     def observation(self, state: State, rng: jax.Array, params: Any = None) -> dict[str, jax.Array]:
-        """{image (V, V, 3) uint8, direction () int32, mission (L,) uint8}."""
-        params = self.default_params if params is None else params
+        """{image, direction () int32, mission (L,) uint8}."""
         level = state.level
-        view = observe.look(level, self.view_size, params.see_through, params.sight)
-        image = observe.encode(observe.partial_words(level, view))
+        image = KINDS[self.view].image(level, self._look(level, params), self.tile_size)
         return {"image": image, "direction": level.direction, "mission": level.mission}
+
+    def _look(self, level: Level, params: Any) -> View:
+        params = self.default_params if params is None else params
+        return look(level, self.view_size, params.see_through, params.sight)
 
     def reward(self, state: State, action: Any, next_state: State, rng: jax.Array, params: Any = None) -> jax.Array:
         """() float32."""
@@ -130,3 +150,13 @@ class MiniGrid(TaskEnv):
     def end_reason(self, state: State, params: Any = None) -> jax.Array:
         """() int32 into `end_reasons`."""
         return jnp.where(state.reward > 0, 0, 1)
+
+    def render_image(self, state: State, render_state: Any = None, params: Any = None) -> tuple[Any, np.ndarray]:
+        """The whole grid with the agent's window lit, 32 pixels a cell, as the package draws it."""
+        code = np.asarray(_picture_codes(self, state.level, self.default_params if params is None else params))
+        return render_state, tiles.draw(code, tiles.TILE)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _picture_codes(env: MiniGrid, level: Level, params: Params) -> jax.Array:
+    return tiles.full_codes(level, env._look(level, params))

@@ -17,6 +17,7 @@ from flax import struct
 
 from . import cells
 from .core import DROP, PICK_UP, TOGGLE, State, cell_at, in_front
+from .level import Leaf
 from .rules import ReachGoal, end_episode
 
 NO_CLAUSE, GO_TO, OPEN, PICK, PUT_NEXT = range(5)
@@ -27,20 +28,20 @@ NOWHERE = -1
 class Instruction(struct.PyTreeNode):
     """What to do, what of it is done, and where the objects are."""
 
-    order: jax.Array  # () int32: one side; a before b; a after b
-    strict_order: jax.Array  # () bool, whether meeting the later side first fails
-    both: jax.Array  # (2,) bool, whether the side has two clauses
-    kind: jax.Array  # (4,) int32
-    strict: jax.Array  # (4,) bool, whether handling another object fails
-    moved: jax.Array  # (4, O) bool, the objects spoken of; those to be moved
-    fixed: jax.Array  # (4, O) bool, for PUT_NEXT: those to be moved to
-    done: jax.Array  # (4,) bool, clauses met, where their side has two
-    first_done: jax.Array  # () bool, whether the side that comes first is met
-    held: jax.Array  # (4,) uint32, number of what was carried when the clause was last asked
-    x: jax.Array  # (O,) int32, where each object was last put, NOWHERE since it was picked up
-    y: jax.Array  # (O,) int32
-    known_x: jax.Array  # (O,) int32, where it stood when last looked for: at the start and after drops
-    known_y: jax.Array  # (O,) int32
+    order: Leaf  # () int32: one side; a before b; a after b
+    strict_order: Leaf  # () bool, whether meeting the later side first fails
+    both: Leaf  # (2,) bool, whether the side has two clauses
+    kind: Leaf  # (4,) int32
+    strict: Leaf  # (4,) bool, whether handling another object fails
+    moved: Leaf  # (4, O) bool, the objects spoken of; those to be moved
+    fixed: Leaf  # (4, O) bool, for PUT_NEXT: those to be moved to
+    done: Leaf  # (4,) bool, clauses met, where their side has two
+    first_done: Leaf  # () bool, whether the side that comes first is met
+    held: Leaf  # (4,) uint32, number of what was carried when the clause was last asked
+    x: Leaf  # (O,) int32, where each object was last put, NOWHERE since it was picked up
+    y: Leaf  # (O,) int32
+    known_x: Leaf  # (O,) int32, where it stood when last looked for: at the start and after drops
+    known_y: Leaf  # (O,) int32
 
 
 class _Verdict(NamedTuple):

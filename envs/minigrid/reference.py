@@ -168,9 +168,11 @@ def _place_of(env: Any, wanted: Any) -> tuple[int, int]:
 
 def _instruction(env: Any, numbers: dict[int, int]) -> Instruction:
     """The instruction of a BabyAI environment that has just been reset."""
-    fields = {name: np.array(value) for name, value in vars(instructions.no_instruction(len(numbers) + 1)).items()}
+    fields: dict[str, Any] = {
+        name: np.array(value) for name, value in vars(instructions.no_instruction(len(numbers) + 1)).items()
+    }
     tree, order = env.instrs, type(env.instrs).__name__
-    sides = (tree,)
+    sides: tuple[Any, ...] = (tree,)
     if order in ("BeforeInstr", "AfterInstr"):
         sides = (tree.instr_a, tree.instr_b)
         fields["order"] = np.int32(instructions.BEFORE if order == "BeforeInstr" else instructions.AFTER)

@@ -16,8 +16,7 @@ from flax import struct
 
 from . import cells
 from .core import DONE, DROP, FORWARD, PICK_UP, TOGGLE, State, cell_at, in_front, success_reward
-from .level import Level
-
+from .level import Leaf, Level
 
 MISSES = (((9 - np.arange(10)) / 9.0) ** 101).astype(np.float32)
 """(10,) how probable it is that 101 draws among 9 cells find none of the free ones, by their number."""
@@ -57,63 +56,63 @@ class Nothing(struct.PyTreeNode):
 class ObjectGoal(struct.PyTreeNode):
     """One object, by its number."""
 
-    number: jax.Array  # () uint32
+    number: Leaf  # () uint32
 
 
 class DoorGoal(struct.PyTreeNode):
     """One door, by its place."""
 
-    x: jax.Array  # () int32
-    y: jax.Array  # () int32
+    x: Leaf  # () int32
+    y: Leaf  # () int32
 
 
 class LookGoal(struct.PyTreeNode):
     """Any object that looks like this."""
 
-    kind: jax.Array  # () uint32
-    color: jax.Array  # () uint32
+    kind: Leaf  # () uint32
+    color: Leaf  # () uint32
 
 
 class PlaceGoal(struct.PyTreeNode):
     """One cell."""
 
-    x: jax.Array  # () int32
-    y: jax.Array  # () int32
+    x: Leaf  # () int32
+    y: Leaf  # () int32
 
 
 class NearGoal(struct.PyTreeNode):
     """What to carry, and the cell to drop it near."""
 
-    kind: jax.Array  # () uint32
-    color: jax.Array  # () uint32
-    x: jax.Array  # () int32
-    y: jax.Array  # () int32
+    kind: Leaf  # () uint32
+    color: Leaf  # () uint32
+    x: Leaf  # () int32
+    y: Leaf  # () int32
 
 
 class ForkGoal(struct.PyTreeNode):
     """The cell that counts as success and the one that counts as failure."""
 
-    success_x: jax.Array  # () int32
-    success_y: jax.Array  # () int32
-    failure_x: jax.Array  # () int32
-    failure_y: jax.Array  # () int32
+    success_x: Leaf  # () int32
+    success_y: Leaf  # () int32
+    failure_x: Leaf  # () int32
+    failure_y: Leaf  # () int32
 
 
 class TwoDoorsGoal(struct.PyTreeNode):
     """The door to open first and the one to open second."""
 
-    first_x: jax.Array  # () int32
-    first_y: jax.Array  # () int32
-    second_x: jax.Array  # () int32
-    second_y: jax.Array  # () int32
+    first_x: Leaf  # () int32
+    first_y: Leaf  # () int32
+    second_x: Leaf  # () int32
+    second_y: Leaf  # () int32
 
 
 class ObstaclesGoal(struct.PyTreeNode):
     """Where the moving obstacles are, in the order in which they move."""
 
-    x: jax.Array  # (N,) int32, negative for one that is not there
-    y: jax.Array  # (N,) int32
-    blocked: jax.Array  # () bool, whether something stood before the agent before they moved
+    x: Leaf  # (N,) int32, negative for one that is not there
+    y: Leaf  # (N,) int32
+    blocked: Leaf  # () bool, whether something stood before the agent before they moved
 
 
 @dataclasses.dataclass(frozen=True)

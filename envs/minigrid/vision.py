@@ -14,14 +14,20 @@ from . import cells
 from .level import Level
 
 
-def window(level: Level, size: int) -> jax.Array:
-    """(V, V) uint32: the cells before the agent, walls outside of the grid."""
-    height, width = level.grid.shape
+def places(level: Level, size: int) -> tuple[jax.Array, jax.Array]:
+    """(x (V, V), y (V, V)) int32: where the cells of the window lie; may be outside of the grid."""
     ahead = jnp.asarray(size - 1 - np.arange(size, dtype=np.int32))[None, :]
     aside = jnp.asarray(np.arange(size, dtype=np.int32) - size // 2)[:, None]
     dx, dy = jnp.asarray(cells.DX)[level.direction], jnp.asarray(cells.DY)[level.direction]
     x = level.x + dx * ahead - dy * aside
     y = level.y + dy * ahead + dx * aside
+    return x, y
+
+
+def window(level: Level, size: int) -> jax.Array:
+    """(V, V) uint32: the cells before the agent, walls outside of the grid."""
+    height, width = level.grid.shape
+    x, y = places(level, size)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     seen = level.grid[jnp.clip(y, 0, height - 1), jnp.clip(x, 0, width - 1)]
     return jnp.where(inside, seen, cells.WALL)

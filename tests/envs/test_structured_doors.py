@@ -42,6 +42,10 @@ class Levels:
     def mutate(self, key, level, num_edits):
         return level
 
+    def validate(self, level):
+        if not 0 <= level.start < 5:
+            raise TaskError(f"level.start: got {level.start}; expected 0 to 4")
+
 
 @struct.dataclass
 class State:
@@ -168,6 +172,7 @@ def test_levels_go_in_as_structs_or_dicts_and_come_out_as_dicts():
         (LEVEL.replace(walls=np.full(5, 300)), "level.walls: got .*values that fit uint8"),
         (LEVEL.replace(start="1"), "level.start"),
         (LEVEL.replace(start=None), "expected a Level"),
+        (LEVEL.replace(start=np.int32(7)), "level.start: got 7"),
     ],
 )
 def test_a_bad_level_is_refused_by_field(level, message):

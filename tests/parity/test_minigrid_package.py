@@ -1,0 +1,52 @@
+"""Every id beside the `minigrid` package: same levels, same actions, no difference in anything it says."""
+
+import pytest
+from palaestra.envs.minigrid.ids import FAMILIES
+
+from .minigrid_play import differences, play, random_policy
+
+NAMES = [name for family in FAMILIES for name in family.names if "-WFC-" not in name]
+LIMIT = 200  # steps of an episode that are compared
+
+# One id of every rule, and of every kind of instruction: the default selection.
+FAST = (
+    *(
+        "MiniGrid-Empty-8x8-v0",
+        "MiniGrid-LavaCrossingS9N2-v0",
+        "MiniGrid-ObstructedMaze-1Dlhb-v0",
+        "MiniGrid-Unlock-v0",
+    ),
+    *("MiniGrid-Fetch-6x6-N2-v0", "MiniGrid-GoToObject-6x6-N2-v0", "MiniGrid-PutNear-6x6-N2-v0"),
+    *("MiniGrid-MemoryS7-v0", "MiniGrid-RedBlueDoors-6x6-v0", "MiniGrid-Dynamic-Obstacles-6x6-v0"),
+    *("BabyAI-MiniBossLevel-v0", "BabyAI-OpenDoorsOrderN4Debug-v0", "BabyAI-PutNextS5N2Carrying-v0"),
+)
+
+
+def test_the_list_of_ids_is_the_packages():
+    import gymnasium
+    import minigrid  # noqa: F401  # registers them
+
+    there = {name for name in gymnasium.registry if name.startswith(("MiniGrid-", "BabyAI-"))}
+    assert {name for family in FAMILIES for name in family.names} == there
+    assert len(NAMES) == 172
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_random_play_is_the_same(name):
+    compare(name, steps=500)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_long_random_play_is_the_same(name):
+    """172 ids x 2,000 steps."""
+    compare(name, steps=2000)
+
+
+def compare(name, steps):
+    episodes = play(name, random_policy, LIMIT, steps)
+    found = differences(episodes)
+    if name.endswith("Carrying-v0"):  # the package makes the first observation before it hands out the object
+        assert found.pop("image") == len(episodes.seeds)
+    assert not found
+    assert episodes.steps >= steps
