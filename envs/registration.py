@@ -15,6 +15,7 @@ import gymnasium
 from gymnasium.envs.registration import registry
 
 from .minigrid.ids import FAMILIES as MINIGRID_FAMILIES
+from .minigrid.ids import WITH_SUBGOALS, subgoals_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,20 @@ def _minigrid() -> tuple[Entry, ...]:
     )
 
 
+def _subgoals() -> tuple[Entry, ...]:
+    """The ids of the minigrid package whose levels come apart into subgoals."""
+    return tuple(
+        Entry(
+            f"palaestra/{subgoals_name(name)}",
+            ".minigrid.subgoals.build:make_subgoals",
+            (("name", name),),
+            summary=f"{name} with a teacher that shows and rewards subgoals.",
+            page="minigrid-subgoals",
+        )
+        for name in WITH_SUBGOALS
+    )
+
+
 ENVIRONMENTS: tuple[Entry, ...] = (
     Entry(
         "palaestra/CartPole-v0",
@@ -117,6 +132,7 @@ ENVIRONMENTS: tuple[Entry, ...] = (
     ),
     *_motors(),
     *_minigrid(),
+    *_subgoals(),
 )
 
 

@@ -27,7 +27,10 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 # Arguments that make a family cheap enough for the contract tests: id -> arguments of its class.
-CHEAP: dict[str, dict] = {}
+CHEAP: dict[str, dict] = {
+    # Enough subgoals for a random player to reach some within a short test.
+    "palaestra/MiniGrid-KeyCorridorS3R2-Subgoals-v0": {"distractors": 12},
+}
 
 # Which tests over the registry are fast: (id, test, fast) with shell patterns; the first that fits decides, else fast.
 # Walkers take half a minute per compiled program and minutes for a step without `jit` around it.
@@ -46,10 +49,11 @@ SPEED: tuple[tuple[str, str, bool], ...] = (
     ("palaestra/Motor-Finite-TC-SIXPMSM-*", "*test_contract.py*", True),
     ("palaestra/Motor-*", "*", False),
     # One level source of every kind; all ids are made and stepped beside the package in tests/parity.
-    ("palaestra/MiniGrid-DoorKey-8x8-*", "*", True),
+    ("palaestra/MiniGrid-DoorKey-8x8-v0", "*", True),
     ("palaestra/BabyAI-GoToSeqS5R2-*", "*", True),
     ("palaestra/MiniGrid-Dynamic-Obstacles-5x5-*", "*test_contract.py*", True),
-    ("palaestra/MiniGrid-KeyCorridorS3R2-*", "*test_contract.py*", True),
+    ("palaestra/MiniGrid-KeyCorridorS3R2-v0", "*test_contract.py*", True),
+    ("palaestra/MiniGrid-KeyCorridorS3R2-Subgoals-*", "*", True),
     ("palaestra/MiniGrid-*", "*", False),
     ("palaestra/BabyAI-*", "*", False),
 )

@@ -103,10 +103,14 @@ class LevelBank:
 
     def sample(self, key: jax.Array, values: Mapping[str, jax.Array]) -> Level:
         """The level named by `values`, or one drawn uniformly. Consumes `key`."""
+        index = self.draw(key, values)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], self.levels)
+
+    def draw(self, key: jax.Array, values: Mapping[str, jax.Array]) -> jax.Array:
+        """() int32: which level `sample` gives. Consumes `key`."""
         wanted = jnp.round(values["level"]).astype(jnp.int32)
         drawn = jax.random.randint(key, (), 0, len(self), jnp.int32)
-        index = jnp.where(wanted < 0, drawn, wanted)
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], self.levels)
+        return jnp.where(wanted < 0, drawn, wanted)
 
 
 def import_bank(name: str, seeds: Iterable[int], **options: Any) -> LevelBank:

@@ -20,6 +20,7 @@ def make_minigrid(
     tile_size: int = 8,
     tasks: str = "parameters",
     horizon: int | None = None,
+    source: Source | None = None,
 ) -> MiniGrid:
     """The functional environment of an id.
 
@@ -32,6 +33,7 @@ def make_minigrid(
       tile_size: pixels along a side of a cell in views in colours.
       tasks: what a teacher sets: "parameters", or "levels" for whole levels.
       horizon: a cap on the steps of an episode; the package's limits by default.
+      source: a source of levels of one's own, instead of `levels`.
 
     Raises:
       OptionError: a view, kind of tasks or number that is none of those, or no levels.
@@ -46,7 +48,10 @@ def make_minigrid(
     for option, value in (("tile_size", tile_size), ("horizon", 1 if horizon is None else horizon)):
         if not _is_whole(value, 1):
             raise OptionError(f"{option}={value!r}; expected a whole number of at least 1", key=option)
-    source = _source(name, levels)
+    if source is None:
+        source = _source(name, levels)
+    elif levels is not None:
+        raise OptionError("levels and source; expected one of them", key="levels")
     return MiniGrid(
         source=source, horizon=horizon or source.max_steps, view_size=view_size, view=view, tile_size=tile_size
     )

@@ -113,6 +113,10 @@ class MiniGrid(TaskEnv):
         """A fresh level. `rng` is consumed."""
         params = self.default_params if params is None else params
         level = params.level if self.tasks == "levels" else self.source.sample(rng, params.level)
+        return self.begin(level, params)
+
+    def begin(self, level: Level, params: Params) -> State:
+        """The start of an episode on `level`, which gets the share of its time that `params` grant."""
         limit = jnp.ceil(level.max_steps.astype(jnp.float32) * params.time_factor).astype(jnp.int32)
         return start(level.replace(max_steps=jnp.minimum(limit, level.max_steps)))
 

@@ -192,3 +192,23 @@ FAMILIES = (
         _names("BabyAI-", "BossLevel BossLevelNoUnlock MiniBossLevel Synth SynthLoc SynthS5R2 SynthSeq"),
     ),
 )
+
+WITH_SUBGOALS = tuple(
+    name
+    for family in FAMILIES
+    if family.page
+    in {
+        "minigrid-keycorridor",
+        "minigrid-multiroom",
+        "minigrid-doorkey",
+        "minigrid-unlock",
+        "minigrid-lockedroom",
+    }
+    for name in family.names
+) + _names("MiniGrid-ObstructedMaze-", "1Dl 1Dlh 1Dlhb")
+"""Ids whose subgoals can be read off a level at once."""
+
+
+def subgoals_name(name: str) -> str:
+    """The id of the same environment with subgoals: MiniGrid-Unlock-v0 -> MiniGrid-Unlock-Subgoals-v0."""
+    return f"{name[:-3]}-Subgoals{name[-3:]}"

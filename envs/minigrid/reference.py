@@ -199,13 +199,14 @@ _CLAUSES = {
 
 
 def _read_clause(clause: Any, numbers: dict[int, int], fields: dict[str, np.ndarray], slot: int) -> None:
+    """Fills in a clause. "A grey object" describes walls, too, which have no number since nobody can pick them up."""
     fields["kind"][slot] = _CLAUSES[type(clause).__name__]
     fields["strict"][slot] = bool(getattr(clause, "strict", False))
     moved = clause.desc_move if hasattr(clause, "desc_move") else clause.desc
-    for thing in moved.obj_set:
-        fields["moved"][slot, numbers[id(thing)]] = True
-    for thing in clause.desc_fixed.obj_set if hasattr(clause, "desc_fixed") else ():
-        fields["fixed"][slot, numbers[id(thing)]] = True
+    fixed = clause.desc_fixed.obj_set if hasattr(clause, "desc_fixed") else ()
+    for field, things in (("moved", moved.obj_set), ("fixed", fixed)):
+        known = [numbers[id(thing)] for thing in things if id(thing) in numbers]
+        fields[field][slot, known] = True
 
 
 def _read_carried(env: Any, numbers: dict[int, int], fields: dict[str, np.ndarray]) -> None:

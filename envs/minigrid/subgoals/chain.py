@@ -1,0 +1,69 @@
+"""A chain of subgoals: cells to act on, one after another.
+
+Letters: H rows, W columns, K subgoals at most.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from ..level import Leaf
+
+
+class Chain(struct.PyTreeNode):
+    """Subgoals in order; those from `count` on are none."""
+
+    x: Leaf  # (K,) int32
+    y: Leaf  # (K,) int32
+    count: Leaf  # () int32
+
+
+def words_at(grid: Any, chain: Chain) -> Any:
+    """(K,) uint32: what the grid (H, W) holds at each subgoal now."""
+    return grid[chain.y, chain.x]
+
+
+def first_place(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(x, y) of the first cell where `mask` (H, W) holds, by rows; of cell 0 if nowhere."""
+    return _place(jnp.argmax(mask.ravel()), mask.shape[1])
+
+
+def _place(index: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
+    index = index.astype(jnp.int32)
+    return index % width, index // width
+
+
+def draw_cell(key: jax.Array, allowed: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(x, y) of a cell drawn uniformly among those allowed (H, W). Consumes `key`."""
+    luck = jnp.where(allowed, jax.random.uniform(key, allowed.shape), -1.0)
+    return _place(jnp.argmax(luck.ravel()), allowed.shape[1])
+
+
+def chain_of(masks: Sequence[jax.Array]) -> Chain:
+    """One subgoal per mask (H, W), at its first cell; a mask that holds nowhere gives none."""
+    places = [first_place(mask) for mask in masks]
+    there = jnp.stack([jnp.any(mask) for mask in masks])
+    x, y = (jnp.stack([place[axis] for place in places]) for axis in (0, 1))
+    order = jnp.argsort(~there, stable=True)
+    return Chain(x=x[order], y=y[order], count=jnp.sum(there, dtype=jnp.int32))
+
+
+def insert(chain: Chain, positions: jax.Array, x: jax.Array, y: jax.Array) -> Chain:
+    """The chain with further subgoals before the ones that stand at `positions`; K grows by their number.
+
+    Args:
+      positions: (N,) int32, at most `count - 1`, so that the last subgoal stays the last.
+      x, y: (N,) int32.
+    """
+    size = chain.x.shape[0]
+    here = jnp.arange(size, dtype=jnp.int32)
+    rank = jnp.concatenate([jnp.where(here < chain.count, 2 * here + 1, 2 * size), 2 * positions])
+    order = jnp.argsort(rank, stable=True)
+    return Chain(
+        x=jnp.concatenate([chain.x, x])[order],
+        y=jnp.concatenate([chain.y, y])[order],
+        count=chain.count + positions.shape[0],
+    )
