@@ -6,6 +6,7 @@ from typing import Any
 from ..errors import OptionError
 from .bank import LevelBank, import_bank
 from .env import MiniGrid
+from .instructions import FollowInstruction
 from .source import Source
 from .views import KINDS
 
@@ -21,6 +22,7 @@ def make_minigrid(
     tasks: str = "parameters",
     horizon: int | None = None,
     source: Source | None = None,
+    reference_first_view: bool = False,
 ) -> MiniGrid:
     """The functional environment of an id.
 
@@ -34,6 +36,7 @@ def make_minigrid(
       tasks: what a teacher sets: "parameters", or "levels" for whole levels.
       horizon: a cap on the steps of an episode; the package's limits by default.
       source: a source of levels of one's own, instead of `levels`.
+      reference_first_view: see `MiniGrid`.
 
     Raises:
       OptionError: a view, kind of tasks or number that is none of those, or no levels.
@@ -52,8 +55,16 @@ def make_minigrid(
         source = _source(name, levels)
     elif levels is not None:
         raise OptionError("levels and source; expected one of them", key="levels")
+    if reference_first_view and not isinstance(source.rule, FollowInstruction):
+        raise OptionError(f"reference_first_view on {name!r}; expected an id of BabyAI", key="reference_first_view")
     return MiniGrid(
-        source=source, horizon=horizon or source.max_steps, view_size=view_size, view=view, tile_size=tile_size
+        source=source,
+        horizon=horizon or source.max_steps,
+        view_size=view_size,
+        view=view,
+        tile_size=tile_size,
+        tasks=tasks,
+        reference_first_view=reference_first_view,
     )
 
 

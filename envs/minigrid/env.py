@@ -17,6 +17,7 @@ from ..contract import TaskEnv
 from ..tasks import Parameter, TaskSpace
 from . import tiles
 from .core import State, act, start
+from .instructions import with_hands_empty
 from .level import Level
 from .levels import Levels
 from .observe import View, look
@@ -49,6 +50,8 @@ class MiniGrid(TaskEnv):
       view: what the image shows, a key of `views.KINDS`.
       tile_size: P, of views in colours.
       tasks: "parameters", numbers that the source and the agent's senses take, or "levels", whole levels.
+      reference_first_view: the first observation shows what the agent holds from the start where it lay before, as in
+        the package's three ids PutNext...Carrying, which observe before they hand it out.
     """
 
     source: Source
@@ -57,6 +60,7 @@ class MiniGrid(TaskEnv):
     view: str = "partial"
     tile_size: int = 8
     tasks: str = "parameters"
+    reference_first_view: bool = False
     end_reasons = ("success", "failure")
     reward_range_hint: ClassVar[tuple[float, float]] = (0.0, 1.0)
     render_fps: ClassVar[int] = 10
@@ -105,7 +109,7 @@ class MiniGrid(TaskEnv):
         return Params(
             level=level,
             time_factor=jnp.asarray(values.get("time_factor", TIME.default), jnp.float32),
-            see_through=jnp.asarray(values.get("see_through", self.source.see_through)) > 0.5,
+            see_through=jnp.asarray(values.get("see_through", float(self.source.see_through))) > 0.5,
             sight=jnp.round(values.get("sight", self.view_size // 2)).astype(jnp.int32),
         )
 
@@ -128,6 +132,8 @@ class MiniGrid(TaskEnv):
     def observation(self, state: State, rng: jax.Array, params: Any = None) -> dict[str, jax.Array]:
         """{image, direction () int32, mission (L,) uint8}."""
         level = state.level
+        if self.reference_first_view:
+            level = jax.tree.map(lambda a, b: jnp.where(state.steps == 0, a, b), with_hands_empty(level), level)
         image = KINDS[self.view].image(level, self._look(level, params), self.tile_size)
         return {"image": image, "direction": level.direction, "mission": level.mission}
 

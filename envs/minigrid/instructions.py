@@ -17,7 +17,7 @@ from flax import struct
 
 from . import cells
 from .core import DROP, PICK_UP, TOGGLE, State, cell_at, in_front
-from .level import Leaf
+from .level import Leaf, Level
 from .rules import ReachGoal, end_episode
 
 NO_CLAUSE, GO_TO, OPEN, PICK, PUT_NEXT = range(5)
@@ -226,3 +226,12 @@ def with_object_numbers(instruction: Instruction, objects: int) -> Instruction:
         grown[name] = getattr(empty, name)
         grown[name][..., :size] = getattr(instruction, name)
     return instruction.replace(**grown)
+
+
+def with_hands_empty(level: Level) -> Level:
+    """The level with what the agent holds back where it lay; its goal must be an `Instruction`."""
+    number = cells.number(level.carrying).astype(jnp.int32)
+    x, y = level.goal.x[number], level.goal.y[number]
+    row = jnp.where(level.carrying == 0, level.grid.shape[0], y)
+    grid = level.grid.at[row, x].set(level.carrying, mode="drop")
+    return level.replace(grid=grid, carrying=jnp.uint32(0))

@@ -32,7 +32,8 @@ class Levels:
     @functools.cached_property
     def default(self) -> Level:
         """A level of the source's default parameters, the same in every process; NumPy."""
-        return jax.device_get(jax.jit(self.sample)(jax.random.key(0)))
+        with jax.ensure_compile_time_eval():  # may be asked for the first time while something is traced
+            return jax.device_get(self.sample(jax.random.key(0)))
 
     def sample(self, key: jax.Array) -> Level:
         """A level of the source's default parameters. `key` is consumed."""

@@ -107,9 +107,9 @@ def random_policy(env, rng, t):
     return action if action < env.action_space.n else 2
 
 
-def differences(episodes):
+def differences(episodes, **options):
     """What ours says differently: {field: steps at which it differs}, empty if nothing."""
-    env = make_minigrid(episodes.name, levels=bank.import_bank(episodes.name, episodes.seeds))
+    env = make_minigrid(episodes.name, levels=bank.import_bank(episodes.name, episodes.seeds), **options)
     levels = jax.tree.map(jnp.asarray, env.source.levels)
     obstacles = episodes.later.get("obstacles", np.zeros((*episodes.actions.shape, 0, 2), np.int32))
     first, later, last = jax.device_get(_replay(env)(levels, episodes.actions, obstacles))
