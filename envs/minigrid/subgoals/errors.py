@@ -71,7 +71,7 @@ def misplace(key: jax.Array, level: Level, chain: Chain, model: ErrorModel, as_p
     """Every subgoal moved to a cell at a drawn distance. Consumes `key`.
 
     The distance is max(1, trunc(Normal(mean, deviation))); the cell is uniform among those of the grid at it, or
-    among all if there is none.
+    among all others if there is none.
 
     Args:
       as_published: the authors' code moves by the whole distance to the right, and to a uniform cell where that is
@@ -86,10 +86,11 @@ def misplace(key: jax.Array, level: Level, chain: Chain, model: ErrorModel, as_p
 
     def move(key: jax.Array, x: jax.Array, y: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
         if as_published:
-            at_distance = (columns == x + distance) & (rows == y)
-        else:
-            at_distance = jnp.abs(columns - x) + jnp.abs(rows - y) == distance
-        return draw_cell(key, at_distance | ~jnp.any(at_distance))
+            there = (columns == x + distance) & (rows == y)
+            return draw_cell(key, there | ~jnp.any(there))
+        away = jnp.abs(columns - x) + jnp.abs(rows - y)
+        there = away == distance
+        return draw_cell(key, jnp.where(jnp.any(there), there, away > 0))
 
     x, y = jax.vmap(move)(jax.random.split(key_cell, size), chain.x, chain.y, distance)
     return chain.replace(x=x, y=y)

@@ -1,0 +1,153 @@
+"""What a planner in words answers, checked against the level it is about.
+
+Letters: N levels, K subgoals.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import cells
+from ..level import Level
+from .chain import Chain
+from .errors import POSITIONAL
+from .level_text import name_of
+
+MAX_SUBGOALS = 12
+OBJECTS = ("key", "ball", "box", "door", "goal")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subgoal:
+    """One step of a plan.
+
+    Attributes:
+      text: what to do, in the planner's words.
+      object: what to act on, one of `OBJECTS`.
+      color: its colour; None where it has none or none was said.
+      x, y: where it is.
+      confidence: as the planner says; None if it does not.
+    """
+
+    text: str
+    object: str
+    color: str | None
+    x: int
+    y: int
+    confidence: float | None = None
+
+
+def subgoal_at(level: Level, x: int, y: int) -> Subgoal:
+    """The exact subgoal for what stands in a cell of a level."""
+    word = level.grid[y, x]
+    kind = cells.KINDS[int(cells.kind(word))]
+    color = None if kind == "goal" else cells.COLORS[int(cells.color(word))]
+    verb = {"door": "open", "goal": "go to"}.get(kind, "pick up")
+    return Subgoal(text=f"{verb} the {name_of(word)}", object=kind, color=color, x=x, y=y)
+
+
+def to_json(subgoals: Sequence[Subgoal]) -> str:
+    """An answer as a planner should give it."""
+    fields = [{k: v for k, v in dataclasses.asdict(s).items() if v is not None or k == "color"} for s in subgoals]
+    return json.dumps({"subgoals": fields})
+
+
+def problems(answer: Any, level: Level) -> list[str]:
+    """What is wrong with an answer, in words that a planner can act on; empty if nothing."""
+    entries = answer.get("subgoals") if isinstance(answer, Mapping) else None
+    if not isinstance(entries, list) or not entries:
+        return ['expected {"subgoals": [...]} with at least one subgoal']
+    found = [f"got {len(entries)} subgoals; expected at most {MAX_SUBGOALS}"] if len(entries) > MAX_SUBGOALS else []
+    seen: set[tuple[int, int]] = set()
+    for number, entry in enumerate(entries):
+        wrong = _problem(entry, level, seen)
+        if wrong:
+            found.append(f"subgoals[{number}]: {wrong}")
+    return found
+
+
+def valid_prefix(answer: Any, level: Level) -> tuple[Subgoal, ...]:
+    """The subgoals of an answer up to the first that is wrong."""
+    entries = answer.get("subgoals") if isinstance(answer, Mapping) else None
+    seen: set[tuple[int, int]] = set()
+    kept = []
+    for entry in entries[:MAX_SUBGOALS] if isinstance(entries, list) else ():
+        if _problem(entry, level, seen):
+            break
+        confidence = entry.get("confidence")
+        kept.append(
+            Subgoal(
+                text=str(entry.get("text", "")),
+                object=entry["object"],
+                color=entry.get("color"),
+                x=entry["x"],
+                y=entry["y"],
+                confidence=None if confidence is None else float(confidence),
+            )
+        )
+    return tuple(kept)
+
+
+def _problem(entry: Any, level: Level, seen: set[tuple[int, int]]) -> str | None:
+    """What is wrong with one entry; `seen` grows by its cell."""
+    if not isinstance(entry, Mapping):
+        return f"got {entry!r:.40}; expected an object"
+    height, width = level.grid.shape
+    for name, high in (("x", width), ("y", height)):
+        value = entry.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < high:
+            return f"{name} is {value!r:.40}; expected a whole number from 0 to {high - 1}"
+    kind, color, place = entry.get("object"), entry.get("color"), (entry["x"], entry["y"])
+    if kind not in OBJECTS:
+        return f"object is {kind!r:.40}; expected one of {list(OBJECTS)}"
+    if color is not None and color not in cells.COLORS:
+        return f"color is {color!r:.40}; expected one of {list(cells.COLORS)} or null"
+    word = level.grid[entry["y"], entry["x"]]
+    there = cells.KINDS[int(cells.kind(word))]
+    if there != kind:
+        return f"there is no {kind} at {place} but {'nothing' if there == 'empty' else f'a {there}'}"
+    if color is not None and kind != "goal" and cells.COLORS[int(cells.color(word))] != color:
+        return f"the {kind} at {place} is {cells.COLORS[int(cells.color(word))]}, not {color}"
+    if place in seen:
+        return f"{place} appears twice"
+    seen.add(place)
+    return None
+
+
+def chains(plans: Sequence[Sequence[Subgoal]], levels: Level, kind: str) -> Chain:
+    """Plans for N levels as chains with leading axis N, NumPy.
+
+    Args:
+      plans: one per level; an empty one becomes the agent's own cell, a subgoal that is never shown.
+      levels: leading axis N.
+      kind: "positional" takes a plan's cells; the others take its objects, wherever the nearest one to the cell is.
+    """
+    size = max(1, *(len(plan) for plan in plans))
+    x, y = np.zeros((2, len(plans), size), np.int32)
+    count = np.ones(len(plans), np.int32)
+    for row, plan in enumerate(plans):
+        if not plan:
+            x[row, 0], y[row, 0] = levels.x[row], levels.y[row]
+            continue
+        count[row] = len(plan)
+        for i, subgoal in enumerate(plan):
+            x[row, i], y[row, i] = _cell(subgoal, levels.grid[row], kind)
+    return Chain(x=x, y=y, count=count)
+
+
+def _cell(subgoal: Subgoal, grid: np.ndarray, kind: str) -> tuple[int, int]:
+    """Where a subgoal is; a named object that is not in the level is taken for what its cell holds."""
+    if kind == POSITIONAL:
+        return subgoal.x, subgoal.y
+    fits = cells.kind(grid) == cells.KINDS.index(subgoal.object)
+    if subgoal.color is not None:
+        fits = fits & (cells.color(grid) == cells.COLORS.index(subgoal.color))
+    places = np.argwhere(fits)
+    if not len(places):
+        return subgoal.x, subgoal.y
+    away = np.abs(places - (subgoal.y, subgoal.x)).sum(1)
+    y, x = places[int(np.argmin(away))]
+    return int(x), int(y)
