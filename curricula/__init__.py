@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .contract import Teacher
     from .fixed import Fixed
     from .host import HostTeacher
+    from .mastery import Mastery
     from .random import Random
     from .wrapper import TaskWrapper
 
@@ -29,6 +30,7 @@ __all__ = [
     "Fixed",
     "Gaussian",
     "HostTeacher",
+    "Mastery",
     "Random",
     "TaskWrapper",
     "Teacher",
@@ -42,6 +44,7 @@ _HOMES = {
     "Fixed": "fixed",
     "Gaussian": "alp_gmm",
     "HostTeacher": "host",
+    "Mastery": "mastery",
     "Random": "random",
     "TaskWrapper": "wrapper",
     "Teacher": "contract",

@@ -32,6 +32,7 @@ class Entry:
 TEACHERS: dict[str, Entry] = {
     "random": Entry(".random:Random", "Uniform draws from the task space."),
     "fixed": Entry(".fixed:Fixed", "The same task in every episode: no curriculum."),
+    "mastery": Entry(".mastery:Mastery", "A path through the task space, one step per proof of mastery."),
     "alp_gmm": Entry(".alp_gmm:ALPGMM", "Absolute learning progress, Gaussian mixture (Portelas 2019)."),
 }
 

@@ -6,7 +6,7 @@ Letters: S seeds (learners), K test tasks, L = S * K lanes.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec
 
 from ..envs.contract import TaskEnv
 from ..envs.stepping import begin, step
-from ..envs.tasks import TaskSpace
+from ..envs.tasks import TaskError, TaskSpace
 from .parallel import AXIS, Layout
 
 TEST_SEED = 20_011  # draws the test tasks: the same for every run, agent and teacher of an environment
@@ -52,8 +52,19 @@ class _Lanes(struct.PyTreeNode):
     length: jax.Array  # (L,)
 
 
-def draw_test_tasks(env: TaskEnv, count: int, kind: Literal["space", "default"]) -> Any:
-    """K test tasks with leading axis K: drawn evenly from the task space, or the default task each time."""
+def draw_test_tasks(env: TaskEnv, count: int, kind: Literal["space", "default"] | Mapping[str, float]) -> Any:
+    """K test tasks with leading axis K: drawn evenly from the task space, or one task each time.
+
+    Args:
+      kind: "space"; "default" for the default task; {name: value} for the default with these parameters changed.
+
+    Raises:
+      TaskError: a parameter that the space does not have, or a value outside of it.
+    """
+    if isinstance(kind, Mapping):
+        if not isinstance(env.task_space, TaskSpace):
+            raise TaskError(f"test tasks: got {dict(kind)}; expected 'space' or 'default' where tasks are levels")
+        return jnp.tile(jnp.asarray(env.task_space.from_dict(kind)), (count, 1))
     if kind == "default":
         default = jax.tree.map(jnp.asarray, env.task_space.default)
         return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), default)

@@ -184,6 +184,8 @@ class Run:
     def test_set(self) -> str:
         """Which tasks it is evaluated on; scores on different ones are not comparable."""
         count, kind = self.settings.get("eval_episodes"), self.settings.get("eval_tasks")
+        if isinstance(kind, Mapping):
+            return f"the task with {', '.join(f'{name} {value:g}' for name, value in kind.items())}"
         return "the default task" if kind == "default" else f"{count or 'an unknown number of'} tasks of the space"
 
 

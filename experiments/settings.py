@@ -24,7 +24,8 @@ class RunSettings:
       log_every: steps between rows of metrics; None: a 200th of the run.
       eval_every: steps between evaluations, 0 for none; None: a tenth of the run.
       eval_episodes: test tasks per evaluation, one episode each.
-      eval_tasks: "space" draws test tasks from the task space, "default" repeats the default task.
+      eval_tasks: "space" draws test tasks from the task space, "default" repeats the default task, and
+        {name: value} the default with these parameters changed.
       save_every: steps between checkpoints; None: a tenth of the run.
       save_seconds: also save when this much time has passed since the last save.
       keep: how many of the newest checkpoints to keep; the best and the final one are kept besides.
@@ -38,7 +39,7 @@ class RunSettings:
     log_every: int | None = None
     eval_every: int | None = None
     eval_episodes: int = 20
-    eval_tasks: Literal["space", "default"] = "space"
+    eval_tasks: Literal["space", "default"] | Mapping[str, float] = "space"
     save_every: int | None = None
     save_seconds: float = 300.0
     keep: int = 3

@@ -7,6 +7,7 @@ import pytest
 from fake_agent import FakeAgent
 from palaestra.envs.registration import make_functional
 from palaestra.envs.stepping import begin, step
+from palaestra.envs.tasks import TaskError
 from palaestra.experiments.evaluation import Scores, draw_test_tasks, evaluate, summarize_scores
 from palaestra.experiments.parallel import Layout
 
@@ -97,3 +98,11 @@ def test_a_share_of_successes_has_no_rounding_of_single_precision():
         jnp.zeros((1, 100)), jnp.ones((1, 100), jnp.int32), (jnp.arange(100) < 11).astype(jnp.float32)[None]
     )
     assert summarize_scores(scores)[0]["eval/success_rate"] == 0.11
+
+
+def test_test_tasks_may_be_one_named_task(env):
+    tasks = draw_test_tasks(env, 3, {"gravity": 5.0})
+    expected = env.task_space.to_dict(env.task_space.default) | {"gravity": 5.0}
+    assert [env.task_space.to_dict(task) for task in tasks] == [expected] * 3
+    with pytest.raises(TaskError, match="'weight'"):
+        draw_test_tasks(env, 3, {"weight": 1.0})
