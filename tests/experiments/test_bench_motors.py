@@ -1,9 +1,5 @@
 """The yardsticks of the drives' benchmarks."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,16 +7,7 @@ import pytest
 from palaestra.envs.motors.build import make_motor
 from palaestra.experiments.bench import motor_controllers, motors
 from palaestra.experiments.bench._dynamics import simulation
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this platform")
-def test_measurements_are_made_on_one_core():
-    program = (
-        "import os; from palaestra.experiments.bench.motors import one_core; one_core(); "
-        "import jax; jax.devices(); print(len(os.sched_getaffinity(0)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "1"
+from palaestra.experiments.bench._stepping import sampler
 
 
 def test_what_is_timed_without_converter_is_the_drive_with_one():
@@ -35,12 +22,6 @@ def test_what_is_timed_without_converter_is_the_drive_with_one():
     for action in actions[:, 0]:
         state = step(state, action, jax.random.key(0), params)
     np.testing.assert_allclose([x.i_sd[0], x.i_sq[0]], [state.x.i_sd, state.x.i_sq], rtol=1e-4)
-
-
-@pytest.mark.slow
-def test_full_steps_and_doors_have_a_speed():
-    assert motors.scanned("palaestra/Motor-Cont-CC-PermExDc-v0", 8, 10, 0.05) > 0
-    assert motors._vector("palaestra/Motor-Cont-CC-PermExDc-v0", 8, 0.05) > 0
 
 
 def test_a_peer_that_is_not_named_is_left_out(monkeypatch):
@@ -82,6 +63,6 @@ def test_errors_are_compared_until_either_side_ends_an_episode():
 def test_actions_are_drawn_from_every_kind_of_space():
     for family, action in (("PMSM", "Cont"), ("PMSM", "Finite"), ("EESM", "Finite")):
         space = make_motor(family, action, "CC").action_space
-        drawn = np.asarray(motors._sampler(space, 16)(jax.random.key(0)))
+        drawn = np.asarray(sampler(space, 16)(jax.random.key(0)))
         assert all(space.contains(row.astype(space.dtype)[()]) for row in drawn)
         assert jnp.unique(drawn).size > 1
