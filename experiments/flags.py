@@ -22,6 +22,7 @@ VERBS = {
     "plot": ("plot", "draw the curves of runs"),
     "report": ("report", "one HTML file about runs"),
     "study": ("study", "run one of the studies: seeds, comparisons, tables, plots"),
+    "levels": ("levels", "keep levels of the minigrid package in a file, show or check it"),
     "bench": ("bench", "measure speed beside the project's peers"),
     "doctor": ("doctor", "versions, devices, optional packages"),
 }
@@ -220,6 +221,14 @@ def given_settings(namespace: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
+def _levels(parser: Parser) -> None:
+    parser.add_argument("action", metavar="make|show|check")
+    parser.add_argument("target", help="make: id of the minigrid package; show, check: a file")
+    parser.add_argument("--count", help="make: how many levels (default: 1000)")
+    parser.add_argument("--first", help="make: the first seed (default: 0)")
+    parser.add_argument("--out", metavar="FILE", help="make: the npz file to write")
+
+
 def whole_number(text: str | None, flag: str, least: int = 1) -> int | None:
     """A flag's value as a whole number; None where it was not given."""
     if text is None:
@@ -261,6 +270,7 @@ _FLAGS = {
     "plot": _plot,
     "report": _report,
     "study": _study,
+    "levels": _levels,
     "bench": _bench,
     "doctor": _doctor,
 }
