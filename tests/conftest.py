@@ -80,7 +80,8 @@ def pytest_generate_tests(metafunc):
     if "env_id" in metafunc.fixturenames:
         from palaestra.envs.registration import ENVIRONMENTS
 
-        ids = [entry.id for entry in ENVIRONMENTS]
+        # Wheels of minigrid lack the patterns from which the mazes of wave function collapse are made.
+        ids = [entry.id for entry in ENVIRONMENTS if "-WFC-" not in entry.id]
         metafunc.parametrize("env_id", ids, ids=[i.removeprefix("palaestra/") for i in ids], scope="session")
 
 

@@ -52,9 +52,21 @@ def make_reference(name: str, **kwargs: Any) -> Any:
 
 
 def reset(env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
-    """`env.reset(seed=seed)` without the lines that some classes print for every level they reject."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        return env.reset(seed=seed)
+    """`env.reset(seed=seed)` without the lines that some classes print for every level they reject.
+
+    Raises:
+      ReferenceError: the package lacks files or packages that this class needs, as the mazes of wave function collapse.
+    """
+    from gymnasium.error import DependencyNotInstalled
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return env.reset(seed=seed)
+    except (FileNotFoundError, ImportError, DependencyNotInstalled) as error:
+        raise ReferenceError(
+            f"{type(env).__name__}: the installed minigrid cannot make its levels ({error})",
+            hint="Wheels of minigrid 3.2 lack these mazes' patterns: install it from its sources, with its extra wfc.",
+        ) from error
 
 
 def rule_of(env: Any) -> rules.Rule:

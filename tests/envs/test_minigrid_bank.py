@@ -70,6 +70,18 @@ def test_bad_banks_are_refused():
         stack([row(small.levels, 0), row(large.levels, 0)])
 
 
+def test_an_id_whose_levels_the_package_cannot_make_says_so():
+    name = "MiniGrid-WFC-MazeSimple-v0"
+    env = reference.make_reference(name)
+    try:
+        env.reset(seed=0)
+    except (FileNotFoundError, ImportError):
+        with pytest.raises(ReferenceError, match=r"cannot make its levels.*install it from its sources"):
+            make_minigrid(name)
+    else:
+        assert make_minigrid(name, levels=1).source.rule.num_actions == 7
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
