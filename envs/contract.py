@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnasium import Space
+from gymnasium import Space, spaces
 from gymnasium.experimental.functional import FuncEnv
 
 from .tasks import TaskSpace
@@ -31,6 +31,27 @@ class LevelSpace(Protocol):
 
     def validate(self, level: Any) -> None:
         """Raises a `TaskError` where a level of the right shapes makes no sense."""
+
+
+class CodedSpace(Space[Any]):
+    """A space whose members are no arrays, as sentences are: the device holds a code (length,) uint8 of each.
+
+    Attributes:
+      length: of a code.
+      num_codes: codes are below this; 0 stands for nothing.
+    """
+
+    length: int
+    num_codes: int
+
+    @property
+    def codes(self) -> spaces.MultiDiscrete:
+        """The space of the codes."""
+        return spaces.MultiDiscrete(np.full(self.length, self.num_codes))
+
+    def to_host(self, codes: np.ndarray) -> Any:
+        """The member that a code (length,) stands for, or a tuple of those of (B, length)."""
+        raise NotImplementedError
 
 
 class TaskEnv(FuncEnv):

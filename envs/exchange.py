@@ -15,29 +15,9 @@ import numpy as np
 from flax import serialization
 from gymnasium import Space, spaces
 
+from .contract import CodedSpace
 from .errors import InvalidActionError, short
 from .tasks import TaskError, TaskSpace
-
-
-class CodedSpace(Space[Any]):
-    """A space whose members are no arrays, as sentences are: the device holds a code (length,) uint8 of each.
-
-    Attributes:
-      length: of a code.
-      num_codes: codes are below this; 0 stands for nothing.
-    """
-
-    length: int
-    num_codes: int
-
-    @property
-    def codes(self) -> spaces.MultiDiscrete:
-        """The space of the codes."""
-        return spaces.MultiDiscrete(np.full(self.length, self.num_codes))
-
-    def to_host(self, codes: np.ndarray) -> Any:
-        """The member that a code (length,) stands for, or a tuple of those of (B, length)."""
-        raise NotImplementedError
 
 
 def space_of_codes(space: Space) -> Space:

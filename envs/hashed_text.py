@@ -1,34 +1,52 @@
 """Sentences as vectors without a model: signed hashing of words and letter groups.
 
-Related wordings share features, so they lie nearer to each other than to others, and the vectors are the same on every
-machine. A learned embedding says more about meaning; this one needs nothing installed.
+Related wordings share features, so they lie nearer to each other than to others, and the vectors are the same in every
+process and on every machine. Nothing is known of meaning: "red" and "crimson" are strangers.
+
+Source: Weinberger et al. 2009, "Feature hashing for large scale multitask learning".
 
 Letters: N texts, E dimensions.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 DIMENSIONS = 384  # as many as the sentence encoder has that the published agents use
+_WORD = re.compile(r"\w+")
+_SIZES = (3, 4, 5)  # of letter groups
 
 
-def hash_embedding(texts: Sequence[str], dimensions: int = DIMENSIONS) -> np.ndarray:
-    """(N, E) float32 of norm 1; an empty text is 0."""
-    vectors = np.zeros((len(texts), dimensions), np.float64)
-    for vector, text in zip(vectors, texts, strict=True):
-        for feature in _features(text.lower()):
-            digest = int.from_bytes(hashlib.blake2b(feature.encode(), digest_size=8).digest(), "little")
-            vector[digest % dimensions] += 1.0 if digest >> 63 else -1.0
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(norms == 0, 1, norms)).astype(np.float32)
+def hash_embedding(texts: Sequence[str], dimensions: int = DIMENSIONS, seed: int = 0) -> np.ndarray:
+    """(N, E) float32, rows of length 1.
+
+    Words count without regard to capitals; letter groups run across words, so that order shows, and keep capitals.
+
+    Args:
+      seed: another one gives another, unrelated, space.
+    """
+    salt = seed.to_bytes(8, "little")
+    rows = np.zeros((len(texts), dimensions))
+    for row, text in zip(rows, texts, strict=True):
+        for feature in _features(text):
+            _add(row, feature, 1.0, salt)
+        # Half a count for the whole text: beside whole counts it cancels with nothing, so no row is zero.
+        _add(row, f"text {text}", 0.5, salt)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _add(row: np.ndarray, feature: str, weight: float, salt: bytes) -> None:
+    digest = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8, salt=salt).digest()
+    number = int.from_bytes(digest, "little")
+    row[(number >> 1) % len(row)] += weight if number & 1 else -weight
 
 
 def _features(text: str) -> Iterator[str]:
-    """Words, and groups of 3 to 5 letters of each with its ends marked."""
-    for word in text.split():
-        yield f"word:{word}"
-        marked = f"<{word}>"
-        for size in (3, 4, 5):
-            yield from (marked[i : i + size] for i in range(len(marked) - size + 1))
+    for word in _WORD.findall(text.lower()):
+        yield f"word {word}"
+    framed = f"\x02{text}\x03"
+    for size in _SIZES:
+        for start in range(len(framed) - size + 1):
+            yield f"gram {framed[start : start + size]}"

@@ -22,10 +22,12 @@ VERBS = {
     "plot": ("plot", "draw the curves of runs"),
     "report": ("report", "one HTML file about runs"),
     "study": ("study", "run one of the studies: seeds, comparisons, tables, plots"),
+    "subgoals": ("subgoals", "plans for levels: ask a model for them, show them, measure how right they are"),
     "levels": ("levels", "keep levels of the minigrid package in a file, show or check it"),
     "bench": ("bench", "measure speed beside the project's peers"),
     "doctor": ("doctor", "versions, devices, optional packages"),
 }
+OWN_FLAGS = ("study", "subgoals")
 SWITCHES = {
     "--json": "one JSON object on stdout and nothing else",
     "--quiet": "no progress",
@@ -64,7 +66,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         raise SystemExit(0)
     namespace, rest = top.parse_known_args(list(arguments))
     namespace.rest = rest
-    if rest and namespace.verb != "study":  # a study's own settings are its flags; only its module knows them
+    if rest and namespace.verb not in OWN_FLAGS:  # their settings are their flags; only their modules know them
         refuse(rest, verbs[namespace.verb].prog, [o for a in verbs[namespace.verb]._actions for o in a.option_strings])
     namespace.module = VERBS[namespace.verb][0]
     return namespace
@@ -221,6 +223,11 @@ def given_settings(namespace: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
+def _subgoals(parser: Parser) -> None:
+    parser.add_argument("action", metavar="collect|template|show|calibrate", help="its settings are its own flags")
+    _add_assignments(parser, "--set", "a setting")
+
+
 def _levels(parser: Parser) -> None:
     parser.add_argument("action", metavar="make|show|check")
     parser.add_argument("target", help="make: id of the minigrid package; show, check: a file")
@@ -270,6 +277,7 @@ _FLAGS = {
     "plot": _plot,
     "report": _report,
     "study": _study,
+    "subgoals": _subgoals,
     "levels": _levels,
     "bench": _bench,
     "doctor": _doctor,

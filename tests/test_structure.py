@@ -12,7 +12,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {"envs": 0, "curricula": 1, "agents": 1, "experiments": 2}
 # What other floors may know of envs.
-CONTRACTS = {"contract", "tasks", "stepping", "compilation", "errors", "linear_algebra"}
+CONTRACTS = {"contract", "tasks", "stepping", "compilation", "errors", "linear_algebra", "hashed_text"}
 SOURCES = sorted(p for floor in FLOORS for p in (ROOT / floor).rglob("*.py"))
 
 

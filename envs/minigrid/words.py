@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..contract import CodedSpace
 from ..errors import PalaestraError
-from ..exchange import CodedSpace
 from .cells import COLORS, KINDS
 
 WORDS = (

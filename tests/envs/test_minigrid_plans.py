@@ -13,7 +13,7 @@ from palaestra.envs.minigrid.level import Level
 from palaestra.envs.minigrid.rooms import rooms_of
 from palaestra.envs.minigrid.rules import Nothing
 from palaestra.envs.minigrid.subgoals import answers, prompt
-from palaestra.envs.minigrid.subgoals.answers import Subgoal, problems, subgoal_at, valid_prefix
+from palaestra.envs.minigrid.subgoals.answers import Subgoal, problems, subgoal_at, usable, valid_prefix
 from palaestra.envs.minigrid.subgoals.level_text import LevelTextError, parse, render
 
 MAZE = "MiniGrid-ObstructedMaze-1Dlhb-v0"
@@ -147,6 +147,16 @@ def test_repetition_length_and_nonsense_are_mistakes():
     for nonsense in (None, [], {"subgoals": []}, {"subgoals": "all"}, {"plan": [entry]}):
         assert problems(nonsense, level) and valid_prefix(nonsense, level) == ()
     assert "expected an object" in problems({"subgoals": [3]}, level)[0]
+
+
+def test_usable_are_wrong_subgoals_but_not_nonsense():
+    level = level_of(MAZE)
+    good, *rest = json.loads(answers.to_json(good_answer(level)))["subgoals"]
+    astray = good | {"x": 2, "y": 2}
+    answer = {"subgoals": [astray, 7, good | {"x": 99}, good, good, *rest]}
+    kept = usable(answer, level)
+    assert [(s.x, s.y) for s in kept] == [(2, 2), *((s.x, s.y) for s in good_answer(level))]
+    assert valid_prefix(answer, level) == ()
 
 
 def test_plans_become_chains_by_cell_or_by_object():

@@ -71,40 +71,51 @@ def problems(answer: Any, level: Level) -> list[str]:
 
 def valid_prefix(answer: Any, level: Level) -> tuple[Subgoal, ...]:
     """The subgoals of an answer up to the first that is wrong."""
-    entries = answer.get("subgoals") if isinstance(answer, Mapping) else None
     seen: set[tuple[int, int]] = set()
     kept = []
-    for entry in entries[:MAX_SUBGOALS] if isinstance(entries, list) else ():
+    for entry in _entries(answer):
         if _problem(entry, level, seen):
             break
-        confidence = entry.get("confidence")
-        kept.append(
-            Subgoal(
-                text=str(entry.get("text", "")),
-                object=entry["object"],
-                color=entry.get("color"),
-                x=entry["x"],
-                y=entry["y"],
-                confidence=None if confidence is None else float(confidence),
-            )
-        )
+        kept.append(_read(entry))
     return tuple(kept)
+
+
+def usable(answer: Any, level: Level) -> tuple[Subgoal, ...]:
+    """The subgoals of an answer that can be shown to an agent, right or wrong.
+
+    Left out are entries that are no subgoals, lie outside of the grid or repeat a cell; kept are those that speak of an
+    object that is not there, which is how mistaken teachers mislead.
+    """
+    kept: dict[tuple[int, int], Subgoal] = {}
+    for entry in _entries(answer):
+        if not _malformed(entry, level):
+            kept.setdefault((entry["x"], entry["y"]), _read(entry))
+    return tuple(kept.values())
+
+
+def _entries(answer: Any) -> list[Any]:
+    entries = answer.get("subgoals") if isinstance(answer, Mapping) else None
+    return entries[:MAX_SUBGOALS] if isinstance(entries, list) else []
+
+
+def _read(entry: Mapping[str, Any]) -> Subgoal:
+    confidence = entry.get("confidence")
+    return Subgoal(
+        text=str(entry.get("text", "")),
+        object=entry["object"],
+        color=entry.get("color"),
+        x=entry["x"],
+        y=entry["y"],
+        confidence=float(confidence) if isinstance(confidence, int | float) else None,
+    )
 
 
 def _problem(entry: Any, level: Level, seen: set[tuple[int, int]]) -> str | None:
     """What is wrong with one entry; `seen` grows by its cell."""
-    if not isinstance(entry, Mapping):
-        return f"got {entry!r:.40}; expected an object"
-    height, width = level.grid.shape
-    for name, high in (("x", width), ("y", height)):
-        value = entry.get(name)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < high:
-            return f"{name} is {value!r:.40}; expected a whole number from 0 to {high - 1}"
-    kind, color, place = entry.get("object"), entry.get("color"), (entry["x"], entry["y"])
-    if kind not in OBJECTS:
-        return f"object is {kind!r:.40}; expected one of {list(OBJECTS)}"
-    if color is not None and color not in cells.COLORS:
-        return f"color is {color!r:.40}; expected one of {list(cells.COLORS)} or null"
+    malformed = _malformed(entry, level)
+    if malformed:
+        return malformed
+    kind, color, place = entry["object"], entry.get("color"), (entry["x"], entry["y"])
     word = level.grid[entry["y"], entry["x"]]
     there = cells.KINDS[int(cells.kind(word))]
     if there != kind:
@@ -114,6 +125,23 @@ def _problem(entry: Any, level: Level, seen: set[tuple[int, int]]) -> str | None
     if place in seen:
         return f"{place} appears twice"
     seen.add(place)
+    return None
+
+
+def _malformed(entry: Any, level: Level) -> str | None:
+    """Why an entry is no subgoal in this grid at all."""
+    if not isinstance(entry, Mapping):
+        return f"got {entry!r:.40}; expected an object"
+    height, width = level.grid.shape
+    for name, high in (("x", width), ("y", height)):
+        value = entry.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < high:
+            return f"{name} is {value!r:.40}; expected a whole number from 0 to {high - 1}"
+    kind, color = entry.get("object"), entry.get("color")
+    if kind not in OBJECTS:
+        return f"object is {kind!r:.40}; expected one of {list(OBJECTS)}"
+    if color is not None and color not in cells.COLORS:
+        return f"color is {color!r:.40}; expected one of {list(cells.COLORS)} or null"
     return None
 
 
@@ -134,11 +162,11 @@ def chains(plans: Sequence[Sequence[Subgoal]], levels: Level, kind: str) -> Chai
             continue
         count[row] = len(plan)
         for i, subgoal in enumerate(plan):
-            x[row, i], y[row, i] = _cell(subgoal, levels.grid[row], kind)
+            x[row, i], y[row, i] = place_of(subgoal, levels.grid[row], kind)
     return Chain(x=x, y=y, count=count)
 
 
-def _cell(subgoal: Subgoal, grid: np.ndarray, kind: str) -> tuple[int, int]:
+def place_of(subgoal: Subgoal, grid: np.ndarray, kind: str) -> tuple[int, int]:
     """Where a subgoal is; a named object that is not in the level is taken for what its cell holds."""
     if kind == POSITIONAL:
         return subgoal.x, subgoal.y
