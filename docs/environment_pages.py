@@ -1,12 +1,13 @@
 """Writes one page per environment: its docstring, its ids, its task space and its picture.
 
-Electric drives of one machine family share a page, and all of them an overview.
+Electric drives of one machine family share a page, as do ids of one MiniGrid family; each group has an overview.
 """
 
 import inspect
 import pathlib
 import re
 
+import minigrid_pages
 import motor_overview
 import motor_pages
 from palaestra.envs.registration import ENVIRONMENTS, make_functional
@@ -18,9 +19,12 @@ def write(folder: pathlib.Path) -> list[pathlib.Path]:
     """Writes the pages and their index into `folder` and removes others; returns the pages."""
     folder.mkdir(exist_ok=True)
     pages = {name: page_text(name) for name in names()}
-    top = "\n".join([*(name for name in pages if not _is_shared(name)), OVERVIEW])
+    grids = [name for name in pages if minigrid_pages.is_ours(name)]
+    drives = [name for name in pages if _is_shared(name) and name not in grids]
+    top = "\n".join([*(name for name in pages if not _is_shared(name)), OVERVIEW, minigrid_pages.OVERVIEW])
     pages |= {
-        OVERVIEW: motor_overview.page_text([name for name in pages if _is_shared(name)]),
+        OVERVIEW: motor_overview.page_text(drives),
+        minigrid_pages.OVERVIEW: minigrid_pages.overview_text(grids),
         "index": f"# Environments\n\n```{{toctree}}\n:maxdepth: 1\n\n{top}\n```\n",
     }
     for old in folder.glob("*.md"):
@@ -39,6 +43,8 @@ def names() -> list[str]:
 def page_text(name: str) -> str:
     """The page of that name."""
     entries = [entry for entry in ENVIRONMENTS if name in (entry.page, slug(entry.id))]
+    if minigrid_pages.is_ours(name):
+        return minigrid_pages.page_text(entries, headed, task_table)
     return motor_pages.page_text(entries) if _is_shared(name) else _own_page(entries[0])
 
 

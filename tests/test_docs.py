@@ -12,6 +12,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 sys.path.insert(0, str(ROOT / "docs"))
 import environment_pages  # noqa: E402
+import minigrid_pages  # noqa: E402
 import motor_pages  # noqa: E402
 from palaestra.envs.motors.families import FAMILIES  # noqa: E402
 
@@ -31,7 +32,17 @@ def test_code_blocks_run(page, tmp_path, monkeypatch):
     run_blocks(page.read_text(), page.stem)
 
 
-@pytest.mark.parametrize("name", environment_pages.names())
+FAST_GRIDS = ("minigrid-doorkey", "minigrid-wfc", "babyai-unlock", "minigrid-subgoals")
+
+
+def page_names():
+    """All pages; those of MiniGrid differ in names and numbers alone, so that a few are enough in a short run."""
+    for name in environment_pages.names():
+        slow = minigrid_pages.is_ours(name) and name not in FAST_GRIDS
+        yield pytest.param(name, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize("name", list(page_names()))
 def test_environment_pages_are_complete_and_their_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = environment_pages.page_text(name)
@@ -44,10 +55,15 @@ def test_every_id_is_on_a_page_and_drives_share_theirs(tmp_path):
     pages = {page.stem: page.read_text() for page in environment_pages.write(tmp_path)}
     for entry in environment_pages.ENVIRONMENTS:
         assert f"`{entry.id}`" in pages[entry.page or environment_pages.slug(entry.id)]
-    assert len(pages) == 5 + 10 + 2
+    assert len(pages) == 5 + 10 + 28 + 3
     (tmp_path / "old.md").write_text("of an id that is gone")
     environment_pages.write(tmp_path)
     assert {path.stem for path in tmp_path.iterdir()} == set(pages)
+
+
+def test_the_overview_of_grids_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_blocks(minigrid_pages.overview_text([]), "minigrid")
 
 
 def test_every_machine_parameter_has_a_meaning_and_a_unit():

@@ -6,6 +6,7 @@ from typing import Any
 from ..errors import OptionError
 from .bank import LevelBank, import_bank
 from .env import MiniGrid
+from .generators.catalog import NATIVE
 from .instructions import FollowInstruction
 from .source import Source
 from .views import KINDS
@@ -72,7 +73,7 @@ def _source(name: str, levels: Any) -> Source:
     if isinstance(levels, LevelBank):
         return levels
     if levels is None:
-        levels = BANK_SIZE
+        return NATIVE.get(name) or import_bank(name, range(BANK_SIZE))
     if _is_whole(levels, 1):
         return import_bank(name, range(levels))
     if isinstance(levels, bool | int | str) or not levels:

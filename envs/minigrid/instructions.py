@@ -52,7 +52,7 @@ class _Verdict(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class FollowInstruction(ReachGoal):
-    """Success when the level's `Instruction` is met, failure when it can no longer be."""
+    """Success when the instruction is met, failure when it can no longer be."""
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         instruction = _look_for_objects(before, action, after)

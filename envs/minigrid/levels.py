@@ -16,6 +16,7 @@ import numpy as np
 
 from ..tasks import TaskError
 from . import cells, rules
+from .generators.placing import choose_cell
 from .level import Level
 from .source import Source
 
@@ -76,10 +77,8 @@ class Levels:
 
 
 def _choose(key: jax.Array, allowed: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(y, x) of a cell drawn uniformly among those `allowed` (H, W)."""
-    luck = jnp.where(allowed, jax.random.uniform(key, allowed.shape), -1.0)
-    index = jnp.argmax(luck.ravel()).astype(jnp.int32)
-    return index // allowed.shape[1], index % allowed.shape[1]
+    """(x, y) of a cell drawn uniformly among those `allowed` (H, W). Consumes `key`."""
+    return choose_cell(jax.random.bits(key, (), jnp.uint32), allowed)
 
 
 def _free(level: Level) -> jax.Array:
@@ -97,7 +96,7 @@ def _inside(level: Level) -> Any:
 def _flip_wall(key: jax.Array, level: Level) -> Level:
     walls = level.grid == cells.WALL
     allowed = _inside(level) & (walls | _free(level))
-    y, x = _choose(key, allowed)
+    x, y = _choose(key, allowed)
     flipped = jnp.where(walls[y, x], cells.EMPTY, cells.WALL)
     return level.replace(grid=level.grid.at[y, x].set(jnp.where(jnp.any(allowed), flipped, level.grid[y, x])))
 
@@ -105,7 +104,7 @@ def _flip_wall(key: jax.Array, level: Level) -> Level:
 def _move_agent(key: jax.Array, level: Level) -> Level:
     key_place, key_turn = jax.random.split(key)
     free = _free(level)
-    y, x = _choose(key_place, free)
+    x, y = _choose(key_place, free)
     can = jnp.any(free)
     return level.replace(
         x=jnp.where(can, x, level.x),
@@ -118,6 +117,6 @@ def _move_thing(key: jax.Array, level: Level) -> Level:
     key_thing, key_place = jax.random.split(key)
     things = cells.is_portable(level.grid) | (cells.kind(level.grid) == cells.GOAL_KIND)
     free = _free(level)
-    (y, x), (new_y, new_x) = _choose(key_thing, things), _choose(key_place, free)
+    (x, y), (new_x, new_y) = _choose(key_thing, things), _choose(key_place, free)
     moved = level.grid.at[new_y, new_x].set(level.grid[y, x]).at[y, x].set(cells.EMPTY)
     return level.replace(grid=jnp.where(jnp.any(things) & jnp.any(free), moved, level.grid))

@@ -117,7 +117,7 @@ class ObstaclesGoal(struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class PickUpObject(ReachGoal):
-    """Success when the action pick up leaves the object `ObjectGoal` in the agent's hands."""
+    """Success when the action pick up leaves the goal's object in the agent's hands."""
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         goal, carrying = after.level.goal, after.level.carrying
@@ -127,7 +127,7 @@ class PickUpObject(ReachGoal):
 
 @dataclasses.dataclass(frozen=True)
 class OpenDoor(ReachGoal):
-    """Success when the action toggle, wherever it is aimed, finds the door `DoorGoal` open."""
+    """Success when the action toggle, wherever it is aimed, finds the goal's door open."""
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         goal = after.level.goal
@@ -136,7 +136,7 @@ class OpenDoor(ReachGoal):
 
 @dataclasses.dataclass(frozen=True)
 class FetchLook(ReachGoal):
-    """Anything in the agent's hands ends the episode, with success if it looks like `LookGoal`."""
+    """Anything in the agent's hands ends the episode, with success if it looks as the goal says."""
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         goal, carrying = after.level.goal, after.level.carrying
@@ -146,7 +146,7 @@ class FetchLook(ReachGoal):
 
 @dataclasses.dataclass(frozen=True)
 class DoneNearby(ReachGoal):
-    """Done ends the episode, with success beside the cell `PlaceGoal`; toggle ends it, too."""
+    """Done ends the episode, with success beside the goal's cell; toggle ends it, too."""
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         level, goal = after.level, after.level.goal
@@ -157,7 +157,7 @@ class DoneNearby(ReachGoal):
 
 @dataclasses.dataclass(frozen=True)
 class PutNear(ReachGoal):
-    """Taking the wrong thing ends the episode, and so does a drop: with success if near the cell of `NearGoal`."""
+    """Taking the wrong thing ends the episode, and so does a drop: with success if near the goal's cell."""
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         level, goal = after.level, after.level.goal
@@ -173,7 +173,7 @@ class PutNear(ReachGoal):
 
 @dataclasses.dataclass(frozen=True)
 class ChooseFork(ReachGoal):
-    """Two cells of `ForkGoal` end the episode, one with success; picking up is not possible and toggles instead."""
+    """Two cells end the episode, one with success; picking up is not possible and toggles instead."""
 
     def prepare(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, jax.Array]:
         return state, jnp.where(action == PICK_UP, TOGGLE, action)
@@ -187,7 +187,7 @@ class ChooseFork(ReachGoal):
 
 @dataclasses.dataclass(frozen=True)
 class OpenInOrder(ReachGoal):
-    """Success when the second door of `TwoDoorsGoal` opens after the first; failure in the other order."""
+    """Success when the goal's second door opens after its first; failure in the other order."""
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         goal = after.level.goal

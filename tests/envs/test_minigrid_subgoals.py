@@ -107,7 +107,7 @@ def measured_ids():
         yield pytest.param(name, marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.mark.parametrize("name", measured_ids())
+@pytest.mark.parametrize("name", list(measured_ids()))
 @pytest.mark.parametrize("kind", [POSITIONAL, REPRESENTATION])
 def test_accuracies_are_those_of_the_table(name, kind):
     """Within three standard errors, in every cell of the published table (language errs as representation does)."""

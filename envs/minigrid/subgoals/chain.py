@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from ..generators.placing import choose_cell
 from ..level import Leaf
 
 
@@ -28,18 +29,13 @@ def words_at(grid: Any, chain: Chain) -> Any:
 
 def first_place(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(x, y) of the first cell where `mask` (H, W) holds, by rows; of cell 0 if nowhere."""
-    return _place(jnp.argmax(mask.ravel()), mask.shape[1])
-
-
-def _place(index: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
-    index = index.astype(jnp.int32)
-    return index % width, index // width
+    index = jnp.argmax(mask.ravel()).astype(jnp.int32)
+    return index % mask.shape[1], index // mask.shape[1]
 
 
 def draw_cell(key: jax.Array, allowed: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(x, y) of a cell drawn uniformly among those allowed (H, W). Consumes `key`."""
-    luck = jnp.where(allowed, jax.random.uniform(key, allowed.shape), -1.0)
-    return _place(jnp.argmax(luck.ravel()), allowed.shape[1])
+    """(x, y) of a cell drawn uniformly among those allowed (H, W); (-1, -1) if there is none. Consumes `key`."""
+    return choose_cell(jax.random.bits(key, (), jnp.uint32), allowed)
 
 
 def chain_of(masks: Sequence[jax.Array]) -> Chain:
