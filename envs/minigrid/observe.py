@@ -17,7 +17,7 @@ from .vision import visible, window
 class View(NamedTuple):
     """The agent's window, indexed [column, row]."""
 
-    cells: jax.Array  # (V, V) uint32, whatever is there
+    cells: jax.Array  # (V, V) uint32, whatever is there; what the agent carries in its own place
     seen: jax.Array  # (V, V) bool
 
 
@@ -29,7 +29,10 @@ def look(level: Level, size: int, see_through: Any, sight: Any) -> View:
       see_through: () bool, whether walls hide nothing.
       sight: () int32, columns seen to each side; a window of 2 * sight + 1 cells, V // 2 for the whole.
     """
-    whole = window(level, size)
+    # What is carried hides nothing, as little as what the agent stands on, so it may take its place at once: and then
+    # XLA computes the window once instead of once for every use.
+    own = jnp.where(level.carrying == 0, cells.EMPTY, level.carrying)
+    whole = window(level, size).at[size // 2, size - 1].set(own)
     near = _within(size, sight)
     lit = visible(jnp.where(near, whole, cells.WALL))
     return View(whole, (lit | see_through) & near)
@@ -42,11 +45,9 @@ def _within(size: int, sight: Any) -> jax.Array:
     return (jnp.asarray(aside)[:, None] <= sight) & (jnp.asarray(ahead)[None, :] <= 2 * sight)
 
 
-def partial_words(level: Level, view: View) -> jax.Array:
-    """(V, V) uint32: the window as it is shown: 0 where hidden, at the agent's own place what it carries."""
-    size = view.cells.shape[0]
-    own = jnp.where(level.carrying == 0, cells.EMPTY, level.carrying)
-    return jnp.where(view.seen, view.cells.at[size // 2, size - 1].set(own), jnp.uint32(0))
+def partial_words(view: View) -> jax.Array:
+    """(V, V) uint32: the window as it is shown: 0 where hidden."""
+    return jnp.where(view.seen, view.cells, jnp.uint32(0))
 
 
 def full_words(level: Level) -> jax.Array:

@@ -117,7 +117,7 @@ def partial_codes(level: Level, view: View) -> jax.Array:
     """(V, V) int32 [row, column]: the agent's window, with what it sees lit; the agent looks up."""
     size = view.cells.shape[0]
     agent = jnp.full((size, size), NO_AGENT, jnp.int32).at[size // 2, size - 1].set(3)
-    return codes(partial_words(level, view), agent, view.seen.astype(jnp.int32)).T
+    return codes(partial_words(view), agent, view.seen.astype(jnp.int32)).T
 
 
 def _lit(level: Level, view: View) -> jax.Array:

@@ -52,12 +52,12 @@ def _symbols(width: int, height: int) -> spaces.Box:
 
 KINDS: dict[str, Kind] = {
     "partial": Kind(
-        lambda level, view, pixels: observe.encode(observe.partial_words(level, view)),
+        lambda level, view, pixels: observe.encode(observe.partial_words(view)),
         lambda size, width, height, pixels: _bytes(size, size, 3),
         True,
     ),
     "one_hot": Kind(
-        lambda level, view, pixels: observe.one_hot(observe.partial_words(level, view)),
+        lambda level, view, pixels: observe.one_hot(observe.partial_words(view)),
         lambda size, width, height, pixels: _bytes(size, size, 20),
         True,
     ),

@@ -6,12 +6,17 @@ agent's own; the agent stands in the middle of the last row and looks along decr
 Letters: V cells along a side of the window (odd), H rows, W columns of the grid.
 """
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from . import cells
 from .level import Level
+
+TABLE_SIZE = 7  # columns; 64 KiB, which stays in a fast cache
 
 
 def places(level: Level, size: int) -> tuple[jax.Array, jax.Array]:
@@ -37,40 +42,53 @@ def visible(cells_seen: jax.Array) -> jax.Array:
     """(V, V) bool: which cells of a window light reaches, as `minigrid`'s `process_vis` decides.
 
     Light spreads within a row through transparent cells, first to higher columns, then to lower ones, and from every
-    transparent cell so lit to the three cells before it in the next row. With the columns of a row as the bits of a
-    number, the first sweep is one addition, whose carries run through transparent cells, and the second a prefix
-    computation in log2 V steps; a loop over cells is never needed.
+    transparent cell so lit to the three cells before it in the next row. The columns of a row are the bits of a number
+    here, so a row is crossed by a few operations on numbers, see `_cross`; up to `TABLE_SIZE` columns by one look into
+    a table of their results. No loop over cells is needed.
     """
     size = cells_seen.shape[0]
     bits = jnp.asarray(1 << np.arange(size, dtype=np.int32))
     transparent = jnp.sum(jnp.where(cells.is_transparent(cells_seen), bits[:, None], 0), axis=0, dtype=jnp.int32)
-    everything = (1 << size) - 1
-    lit = jnp.full((), 1 << (size // 2), jnp.int32)
+    table = jnp.asarray(_crossings(size)) if size <= TABLE_SIZE else None
+    light = jnp.full((), 1 << (size // 2), jnp.int32)
     rows: list[jax.Array] = []
     for row in reversed(range(size)):
-        clear = transparent[row]
-        lit = _spread_up(lit, clear) & everything
-        # The sweep upward leaves the last column alone, the sweep downward the first: so does the original.
-        upward = lit & clear & (everything >> 1)
-        lit = _spread_down(lit, clear, size)
-        downward = lit & clear & ~1
+        if table is None:
+            lit, light = _cross(light, transparent[row], size)
+        else:
+            both = table[light * (1 << size) + transparent[row]]
+            lit, light = both & ((1 << size) - 1), both >> size
         rows.append(lit)
-        lit = (upward | (upward << 1) | downward | (downward >> 1)) & everything
     lit_rows = jnp.stack(rows[::-1])
     return (lit_rows[None, :] & bits[:, None]) != 0
 
 
-def _spread_up(lit: jax.Array, clear: jax.Array) -> jax.Array:
-    """Lit bits and those above them that are reached through clear ones: the carries of an addition."""
-    through = lit & clear
-    return lit | ((through + clear) ^ through ^ clear)
+def _cross(light: Any, clear: Any, size: int) -> tuple[Any, Any]:
+    """What light makes of a row: (cells lit in it, light that falls on the next row), as bits; NumPy or JAX int32.
 
-
-def _spread_down(lit: jax.Array, clear: jax.Array, size: int) -> jax.Array:
-    """Lit bits and those below them that are reached through clear ones."""
-    step = 1
+    Args:
+      light: the cells it falls on.
+      clear: the transparent ones.
+    """
+    everything = (1 << size) - 1
+    # Upward: the carries of an addition run through clear bits.
+    through = light & clear
+    lit = (light | ((through + clear) ^ through ^ clear)) & everything
+    # The sweep upward leaves the last column alone, the sweep downward the first: so does the original.
+    upward = lit & clear & (everything >> 1)
+    # Downward: a prefix computation in log2 V steps.
+    step, way = 1, clear
     while step < size:
-        lit = lit | ((lit & clear) >> step)
-        clear = clear & (clear << step)
+        lit = lit | ((lit & way) >> step)
+        way = way & (way << step)
         step *= 2
-    return lit
+    downward = lit & clear & ~1
+    return lit, (upward | (upward << 1) | downward | (downward >> 1)) & everything
+
+
+@functools.cache
+def _crossings(size: int) -> np.ndarray:
+    """(4**V,) int32: `_cross` of every light and row, the light on the next row in the upper bits."""
+    light, clear = np.divmod(np.arange(4**size, dtype=np.int32), 1 << size)
+    lit, onward = _cross(light, clear, size)
+    return (lit | (onward << size)).astype(np.int32)
