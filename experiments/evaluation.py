@@ -74,7 +74,15 @@ def draw_test_tasks(env: TaskEnv, count: int, kind: Literal["space", "default"] 
     return jax.vmap(env.task_space.sample)(jax.random.split(jax.random.key(TEST_SEED), count))
 
 
-def evaluate(env: TaskEnv, act: Any, states: Any, tasks: Any, key: jax.Array, layout: Layout | None = None) -> Scores:
+def evaluate(
+    env: TaskEnv,
+    act: Any,
+    states: Any,
+    tasks: Any,
+    key: jax.Array,
+    layout: Layout | None = None,
+    deterministic: bool = True,
+) -> Scores:
     """Runs every learner on every task until all episodes have ended. Pure; wrap it with `compile_for`.
 
     Args:
@@ -83,11 +91,15 @@ def evaluate(env: TaskEnv, act: Any, states: Any, tasks: Any, key: jax.Array, la
       tasks: leading axis K.
       key: consumed; all learners meet the same starts.
       layout: devices to divide the work among; the scores do not depend on it.
+      deterministic: whether policies take their likeliest action, else one they draw.
     """
     count, seeds = _rows(tasks), _rows(states)
     key_begin, key_step, key_act = jax.random.split(key, 3)
     tests = _Tests(tasks, jax.random.split(key_begin, count), jax.random.split(key_step, count))
-    run, keys_act = functools.partial(_run_lanes, env, act), jax.random.split(key_act, seeds)
+    run, keys_act = (
+        functools.partial(_run_lanes, env, functools.partial(act, deterministic=deterministic)),
+        jax.random.split(key_act, seeds),
+    )
     if layout is None or layout.shared is None:
         return run(states, keys_act, tests)
     if layout.shared == "lanes":  # devices take equally many tests: some are run twice, the surplus is dropped
@@ -159,7 +171,7 @@ def _step_lanes(env: TaskEnv, act: Any, states: Any, params: Any, now: _Lanes) -
     key_act, key_now = jnp.moveaxis(jax.vmap(jax.random.split)(now.key_act), 1, 0)
     key, key_step = jnp.moveaxis(jax.vmap(jax.random.split)(now.key), 1, 0)
     obs = jax.tree.map(lambda x: x.reshape(seeds, -1, *x.shape[1:]), now.obs)
-    actions = jax.vmap(lambda k, s, o: act(k, s, o, deterministic=True))(key_now, states, obs)
+    actions = jax.vmap(lambda k, s, o: act(k, s, o))(key_now, states, obs)
     actions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), actions)
     episode, timestep = jax.vmap(lambda k, e, a, p: step(env, k, e, a, p))(key_step, now.episode, actions, params)
     return now.replace(

@@ -46,7 +46,8 @@ def load_policy(run_dir: Path, which: str = "latest") -> Policy:
     """
     setup = assemble.read_setup(run_dir)
     agent = assemble.build(setup)
-    program = Program(agent, setup.run.num_seeds, chunk_length=1)
+    draws = setup.run.eval_actions == "drawn"
+    program = Program(agent, setup.run.num_seeds, chunk_length=1, draws_actions=draws)
     warnings: list[str] = []
     store = CheckpointStore(run_dir / "checkpoints", warn=warnings.append, writable=False)
     found = _find(store, which, program.template())

@@ -49,6 +49,7 @@ class Program:
       skip_bad_updates: keep a learner's parameters from before an update that is not finite.
       busy: context around each compilation, given what is being compiled.
       num_devices: most devices to spread over; None for all local ones.
+      draws_actions: whether evaluated policies draw their actions instead of taking the likeliest.
 
     Attributes:
       layout: how the state is spread over devices.
@@ -63,8 +64,10 @@ class Program:
         skip_bad_updates: bool = False,
         busy: Callable[[str], AbstractContextManager[Any]] = nullcontext,
         num_devices: int | None = None,
+        draws_actions: bool = False,
     ):
         self.agent, self.num_seeds, self.chunk_length = agent, num_seeds, chunk_length
+        self._deterministic = not draws_actions
         self._skip, self._busy = skip_bad_updates, busy
         self.compiled: dict[str, Any] = {}
         self._ahead: dict[str, Future[Any]] = {}
@@ -195,7 +198,8 @@ class Program:
         return state, Chunk(metrics, episodes, finite)
 
     def _evaluate(self, state: Any, tasks: Any, key: jax.Array) -> Scores:
-        return evaluate(self.agent.env, self.agent.act, self._with_seed_axis(state), tasks, key, self.layout)
+        agent, states = self.agent, self._with_seed_axis(state)
+        return evaluate(agent.env, agent.act, states, tasks, key, self.layout, self._deterministic)
 
     def _snapshot(self, state: Any) -> dict[str, jax.Array]:
         return jax.vmap(self.agent.curriculum)(self._with_seed_axis(state))

@@ -27,7 +27,7 @@ _INCIDENTAL = {"schema", "env"} | {
     f"run.{name}"
     for name in (
         *("seed", "num_seeds", "keep", "save_every", "save_seconds", "max_seconds", "nan_policy"),
-        *("log_every", "eval_every", "eval_episodes", "eval_tasks"),
+        *("log_every", "eval_every", "eval_episodes", "eval_tasks", "eval_actions"),
     )
 }
 

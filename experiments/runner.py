@@ -138,7 +138,14 @@ class _Run:
         self.warnings: list[str] = []
         self.plan = Plan.of(settings, agent.steps_per_iteration)
         self.guard = Guard(settings.nan_policy, folder.path / "events.log")
-        self.program = Program(agent, settings.num_seeds, self.plan.log, settings.nan_policy == "skip", progress.busy)
+        self.program = Program(
+            agent,
+            settings.num_seeds,
+            self.plan.log,
+            settings.nan_policy == "skip",
+            progress.busy,
+            draws_actions=settings.eval_actions == "drawn",
+        )
         with usage_errors():
             self.template = self.program.template()
         extra = {"versions": versions(), "config_sha256": config_digest}

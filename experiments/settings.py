@@ -26,6 +26,8 @@ class RunSettings:
       eval_episodes: test tasks per evaluation, one episode each.
       eval_tasks: "space" draws test tasks from the task space, "default" repeats the default task, and
         {name: value} the default with these parameters changed.
+      eval_actions: "likeliest" evaluates deterministic policies, "drawn" policies as they train; without memory one
+        that sees little may go in circles for ever unless it draws.
       save_every: steps between checkpoints; None: a tenth of the run.
       save_seconds: also save when this much time has passed since the last save.
       keep: how many of the newest checkpoints to keep; the best and the final one are kept besides.
@@ -40,6 +42,7 @@ class RunSettings:
     eval_every: int | None = None
     eval_episodes: int = 20
     eval_tasks: Literal["space", "default"] | Mapping[str, float] = "space"
+    eval_actions: Literal["likeliest", "drawn"] = "likeliest"
     save_every: int | None = None
     save_seconds: float = 300.0
     keep: int = 3

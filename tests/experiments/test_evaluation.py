@@ -106,3 +106,18 @@ def test_test_tasks_may_be_one_named_task(env):
     assert [env.task_space.to_dict(task) for task in tasks] == [expected] * 3
     with pytest.raises(TaskError, match="'weight'"):
         draw_test_tasks(env, 3, {"weight": 1.0})
+
+
+def test_policies_may_draw_their_actions(env):
+    """An agent that does the same unless it draws: its scores spread over learners with equal states."""
+
+    class Wavers:
+        def act(self, key, state, obs, deterministic=False):
+            lead = obs.shape[:-1]
+            drawn = jax.random.randint(key, lead, 0, 2)
+            return jnp.zeros(lead, jnp.int32) if deterministic else drawn
+
+    tasks, states = draw_test_tasks(env, 8, "default"), jnp.zeros(2)
+    fixed, drawn = (evaluate(env, Wavers().act, states, tasks, jax.random.key(0), None, d) for d in (True, False))
+    np.testing.assert_array_equal(fixed.length[0], fixed.length[1])
+    assert (np.asarray(drawn.length) > np.asarray(fixed.length)).mean() > 0.5
