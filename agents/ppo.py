@@ -10,6 +10,7 @@ Letters: T rollout length, B lanes on this device, M minibatch, O flat observati
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -20,10 +21,12 @@ from flax import struct
 
 from ..envs.contract import TaskEnv
 from ..envs.stepping import Ended, Lane
-from ..envs.tasks import TaskSource, refit_when_due
-from .networks import MLP
+from ..envs.tasks import Outcome, TaskSource, refit_when_due
+from .actor_critic import NETWORKS, ActorCritic
+from .minibatches import minibatches
 from .normalization import RunningStats, init_stats, merge, normalize, rescale
 from .optimizer import adam_step, init_adam
+from .ppo_config import Config, Hyper, Scalar
 from .returns import generalized_advantage
 from .rollout import (
     Rollout,
@@ -31,78 +34,22 @@ from .rollout import (
     episode_metrics,
     first_valid,
     lane_indices,
-    lane_keys,
     outcomes,
     prepare_starts,
     vacant_lanes,
 )
 from .spaces import ActionHead, action_head, flatten_observation, observation_size
 
-Scalar = jax.Array | float
-
-ADAM_EPSILON = 1e-5
 ADVANTAGE_EPSILON = 1e-8
+BONUS = 2**31 - 1  # what a bonus folds into a key: learners with and without one draw the same numbers
 
-
-class Hyper(struct.PyTreeNode):
-    """Numbers that may differ between members of a batch of learners."""
-
-    learning_rate: Scalar = 3e-4
-    discount: Scalar = 0.99
-    lam: Scalar = 0.95  # of generalised advantage estimation
-    clip: Scalar = 0.2  # of the probability ratio
-    entropy_cost: Scalar = 0.0
-    value_cost: Scalar = 0.5
-    max_grad_norm: Scalar = 0.5  # global norm
-    decay_steps: Scalar = math.inf  # [environment steps] until the learning rate has fallen linearly to 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What fixes shapes and loop counts; hashable, static under jit.
-
-    Attributes:
-      hidden: widths of the hidden layers, actor and critic each.
-      num_envs: lanes, over all devices.
-      rollout_length: steps of every lane in one iteration.
-      epochs: passes over a rollout.
-      num_minibatches: gradient steps in one epoch; must divide `rollout_length`.
-      start_every: steps after which every lane is given a fresh task and start, about: a part of the rollout. A lane
-        that ends two episodes in one part begins both from the same start.
-      initial_log_std: of the Gaussian policy, in units of half the action range.
-      normalize_observations: by running mean and deviation.
-      normalize_rewards: by the running deviation of discounted returns.
-      episode_log: finished episodes kept per iteration for the host's log.
-      axis_name: mapped device axis over which lanes are spread; None for one device.
-      hyper: initial numbers, copied into the state.
-    """
-
-    hidden: tuple[int, ...] = (64, 64)
-    num_envs: int = 64
-    rollout_length: int = 128
-    epochs: int = 10
-    num_minibatches: int = 32
-    start_every: int = 64
-    initial_log_std: float = 0.0
-    normalize_observations: bool = True
-    normalize_rewards: bool = True
-    episode_log: int = 256
-    axis_name: str | None = None
-    hyper: Hyper = dataclasses.field(default_factory=Hyper, hash=False)
-
-    def __post_init__(self) -> None:
-        for name in ("num_envs", "rollout_length", "epochs", "num_minibatches", "start_every", "episode_log"):
-            value = getattr(self, name)
-            if value < 1:
-                raise ValueError(f"{name}={value}; expected at least 1")
-        if self.rollout_length % self.num_minibatches:
-            raise ValueError(f"num_minibatches={self.num_minibatches} must divide rollout_length={self.rollout_length}")
+__all__ = ["PPO", "Batch", "Config", "Hyper", "State", "policy_loss", "standardize"]
 
 
 class State(struct.PyTreeNode):
-    """A learner. Leaves of `lanes` and `discounted` have the lane axis first; all else is replicated over devices."""
+    """A learner. Leaves of `lanes`, `discounted` and `bonus.lanes` have the lane axis first; all else is replicated."""
 
-    params: Any  # {"actor", "critic", "log_std"}
+    params: Any  # of the networks, and "log_std"
     opt_state: optax.OptState
     hyper: Hyper
     lanes: Lane
@@ -113,6 +60,7 @@ class State(struct.PyTreeNode):
     key: jax.Array
     steps: jax.Array  # () float32, environment steps taken
     iterations: jax.Array  # () int32
+    bonus: Any = None  # BonusState of a learner with a bonus
 
 
 class Batch(struct.PyTreeNode):
@@ -123,6 +71,7 @@ class Batch(struct.PyTreeNode):
     log_prob: jax.Array
     advantage: jax.Array
     return_: jax.Array
+    bonus_return: jax.Array | None = None  # of intrinsic rewards with a value function of their own
 
 
 def policy_loss(ratio: jax.Array, advantage: jax.Array, clip: Scalar) -> jax.Array:
@@ -155,7 +104,7 @@ class PPO:
 
     env: TaskEnv
     teacher: TaskSource
-    config: Config = Config()
+    config: Config = dataclasses.field(default_factory=Config)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -177,36 +126,42 @@ class PPO:
         return action_head(self.env.action_space)
 
     @property
-    def actor(self) -> MLP:
-        return MLP(self.config.hidden, self.head.size, out_scale=0.01)
+    def network(self) -> ActorCritic:
+        """Actor and critic.
 
-    @property
-    def critic(self) -> MLP:
-        return MLP(self.config.hidden, 1)
+        Raises:
+          TypeError, ValueError: the configured kind cannot see this environment's observations.
+        """
+        config, bonus = self.config, self.config.bonus
+        num_values = 1 if bonus is None or not bonus.separate_value else 2
+        make = NETWORKS[config.network]
+        return make(self.env.observation_space, config.hidden, config.beside_image, self.head.size, num_values)
 
     def init(self, key: jax.Array) -> State:
         """A fresh learner; its lanes are vacant until the first `train_step`. `key` is consumed."""
-        config = self.config
+        config, network = self.config, self.network
         key_actor, key_critic, key_teacher, key_rest = jax.random.split(key, 4)
-        blank = jnp.zeros((observation_size(self.env.observation_space),))
+        bonus = None
+        if config.bonus is not None:
+            bonus = config.bonus.init(jax.random.fold_in(key_rest, BONUS), self.env, config.num_envs)
         params = {
-            "actor": self.actor.init(key_actor, blank),
-            "critic": self.critic.init(key_critic, blank),
+            **network.init(key_actor, key_critic),
             "log_std": jnp.full((self.head.size,), config.initial_log_std, jnp.float32),
         }
         teacher_state = self.teacher.init(key_teacher, self.env.task_space)
         return State(
             params=params,
-            opt_state=init_adam(params, ADAM_EPSILON),
+            opt_state=init_adam(params, config.adam_epsilon),
             hyper=jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), config.hyper),
             lanes=vacant_lanes(self.env, self.teacher, teacher_state, config.num_envs),
             teacher=teacher_state,
-            obs_stats=init_stats(blank.shape),
+            obs_stats=init_stats((observation_size(network.view),)),
             return_stats=init_stats(()),
             discounted=jnp.zeros((config.num_envs,)),
             key=key_rest,
             steps=jnp.zeros(()),
             iterations=jnp.zeros((), jnp.int32),
+            bonus=bonus,
         )
 
     def act(self, key: jax.Array, state: State, obs: Any, deterministic: bool = False) -> jax.Array:
@@ -216,14 +171,34 @@ class PPO:
 
     def train_step(self, state: State) -> tuple[State, dict[str, Any]]:
         """Collects a rollout under the teacher's tasks, lets the teacher learn, then updates on the rollout."""
-        config = self.config
         key_start, key_collect, key_update, key_teacher, key_rest = jax.random.split(state.key, 5)
-        indices = lane_indices(state.discounted.shape[0], config.axis_name)
+        keys = (key_start, key_collect, key_teacher)
+        state, rollout, outcome = self._gather(keys, state.replace(key=key_rest))
+        state, metrics = self.update(key_update, state, rollout)
+        metrics |= episode_metrics(outcome)
+        metrics |= {f"teacher/{name}": value for name, value in self.teacher.metrics(state.teacher).items()}
+        return state, metrics | {"episodes": first_valid(outcome, self.config.episode_log)}
 
-        def policy(keys: jax.Array, obs: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-            distribution = self._policy(state, obs)
-            action = jax.vmap(lambda d, k: d.sample(k))(distribution, keys)
-            return action, distribution.log_prob(action), self.head.to_env(action)
+    def choose(self, state: State, keys: jax.Array, obs: Any) -> tuple[Any, jax.Array, Any]:
+        """(action drawn, its log-probability, action for the environment), each with leading axis B.
+
+        Args:
+          keys: (B,) consumed.
+          obs: leading axis B.
+        """
+        distribution = self._policy(state, obs)
+        action = jax.vmap(lambda d, k: d.sample(k))(distribution, keys)
+        return action, distribution.log_prob(action), self.head.to_env(action)
+
+    def _gather(self, keys: tuple[jax.Array, jax.Array, jax.Array], state: State) -> tuple[State, Rollout, Outcome]:
+        """Collects a rollout (T, B) under the teacher's tasks and lets the teacher learn from the episodes that ended.
+
+        Args:
+          keys: for starts, for steps, for the teacher; consumed.
+        """
+        config, policy = self.config, functools.partial(self.choose, state)
+        key_start, key_collect, key_teacher = keys
+        indices = lane_indices(state.discounted.shape[0], config.axis_name)
 
         def stretch(now: tuple[Any, Lane], keys: tuple[jax.Array, jax.Array]) -> tuple[Any, tuple[Rollout, Ended]]:
             teacher, starts = prepare_starts(self.env, self.teacher, now[0], keys[0], indices, config.num_envs)
@@ -235,43 +210,47 @@ class PPO:
         if self.stretches == 1:
             (teacher, lanes), (rollout, ended) = stretch(now, (key_start, key_collect))
         else:
-            keys = jax.random.split(key_start, self.stretches), jax.random.split(key_collect, self.stretches)
-            (teacher, lanes), parts = jax.lax.scan(stretch, now, keys)
-            rollout, ended = jax.tree.map(lambda x: x.reshape(config.rollout_length, *x.shape[2:]), parts)
+            parts = jax.random.split(key_start, self.stretches), jax.random.split(key_collect, self.stretches)
+            (teacher, lanes), records = jax.lax.scan(stretch, now, parts)
+            rollout, ended = jax.tree.map(lambda x: x.reshape(config.rollout_length, *x.shape[2:]), records)
         outcome = outcomes(ended, config.axis_name)
         teacher = refit_when_due(self.teacher, self.teacher.update(teacher, outcome), key_teacher)
         state = state.replace(
             lanes=lanes,
             teacher=teacher,
-            key=key_rest,
             steps=state.steps + float(self.steps_per_iteration),
             iterations=state.iterations + 1,
         )
-        state, metrics = self.update(key_update, state, rollout)
-        metrics |= episode_metrics(outcome)
-        metrics |= {f"teacher/{name}": value for name, value in self.teacher.metrics(teacher).items()}
-        return state, metrics | {"episodes": first_valid(outcome, config.episode_log)}
+        return state, rollout, outcome
 
     def update(self, key: jax.Array, state: State, batch: Rollout) -> tuple[State, dict[str, jax.Array]]:
         """The gradient phase on one rollout: statistics, advantages, `epochs` x `num_minibatches` Adam steps.
 
         `key` is consumed: it shuffles time within every lane, anew in every epoch.
         """
-        axis_name = self.config.axis_name
-        obs = flatten_observation(self.env.observation_space, batch.obs)
-        state, reward = self._scaled_reward(state, batch)
-        targets = self._targets(state, batch, obs, reward)
+        config, axis_name = self.config, self.config.axis_name
+        obs = flatten_observation(self.network.view, batch.obs)
         indices = lane_indices(obs.shape[1], axis_name)
+        state, reward = self._scaled_reward(state, batch)
+        intrinsic = None
+        if config.bonus is not None:
+            bonus, intrinsic = config.bonus.reward(self.env, state.bonus, batch, axis_name)
+            state = state.replace(bonus=bonus)
+        targets, error = self._targets(state, batch, obs, reward, intrinsic)
 
         def epoch(state: State, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-            return jax.lax.scan(self._gradient_step, state, self._minibatches(key, targets, indices))
+            return jax.lax.scan(self._gradient_step, state, minibatches(key, targets, indices, config.num_minibatches))
 
-        state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, self.config.epochs))
+        state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, config.epochs))
         metrics = jax.tree.map(jnp.mean, metrics)
-        residual = mean_over((targets.advantage - mean_over(targets.advantage, axis_name)) ** 2, axis_name)
+        residual = mean_over((error - mean_over(error, axis_name)) ** 2, axis_name)
         spread = mean_over((targets.return_ - mean_over(targets.return_, axis_name)) ** 2, axis_name)
         metrics["train/explained_variance"] = 1.0 - residual / (spread + ADVANTAGE_EPSILON)
-        if self.config.normalize_observations:
+        if config.bonus is not None and intrinsic is not None:
+            metrics["bonus/reward"] = mean_over(intrinsic, axis_name)
+            bonus, own = config.bonus.learn(jax.random.fold_in(key, BONUS), self.env, state.bonus, batch, axis_name)
+            state, metrics = state.replace(bonus=bonus), metrics | own
+        if config.normalize_observations:
             state = state.replace(obs_stats=merge(state.obs_stats, obs, axis_name))
         return state, metrics
 
@@ -281,20 +260,18 @@ class PPO:
 
     def lane_axes(self, state: State) -> State:
         """A tree like `state` of bools: True where the leading axis is the lane axis, which devices may share."""
-        replicated = jax.tree.map(lambda _: False, state)
-        return replicated.replace(lanes=jax.tree.map(lambda _: True, state.lanes), discounted=True)
+        axes = jax.tree.map(lambda _: False, state)
+        if state.bonus is not None:
+            axes = axes.replace(bonus=axes.bonus.replace(lanes=jax.tree.map(lambda _: True, state.bonus.lanes)))
+        return axes.replace(lanes=jax.tree.map(lambda _: True, state.lanes), discounted=True)
 
     def _policy(self, state: State, obs: Any) -> Any:
-        flat = normalize(state.obs_stats, flatten_observation(self.env.observation_space, obs))
-        return self._distribution(state.params, flat)
+        output = self.network.output(state.params, self._seen(state, flatten_observation(self.network.view, obs)))
+        return self.head.distribution(output, state.params["log_std"])
 
-    def _distribution(self, params: Any, flat: jax.Array) -> Any:
-        output: Any = self.actor.apply(params["actor"], flat)
-        return self.head.distribution(output, params["log_std"])
-
-    def _value(self, params: Any, flat: jax.Array) -> jax.Array:
-        value: Any = self.critic.apply(params["critic"], flat)
-        return value[..., 0]
+    def _seen(self, state: State, flat: jax.Array) -> jax.Array:
+        """Flat observations as the networks get them."""
+        return normalize(state.obs_stats, flat) if self.config.normalize_observations else flat
 
     def _scaled_reward(self, state: State, batch: Rollout) -> tuple[State, jax.Array]:
         """Rewards (T, B) divided by the spread of discounted returns, this rollout's included."""
@@ -310,50 +287,68 @@ class PPO:
         stats = merge(state.return_stats, values, self.config.axis_name)
         return state.replace(return_stats=stats, discounted=discounted), rescale(stats, batch.reward)
 
-    def _targets(self, state: State, batch: Rollout, obs: jax.Array, reward: jax.Array) -> Batch:
-        """Advantages and value targets of a rollout, under the statistics it was collected with."""
-        flat = normalize(state.obs_stats, obs)
-        next_flat = normalize(state.obs_stats, flatten_observation(self.env.observation_space, batch.next_obs))
-        value, next_value = self._value(state.params, flat), self._value(state.params, next_flat)
-        advantage = generalized_advantage(
-            reward, value, next_value, batch.terminated, batch.ended, state.hyper.discount, state.hyper.lam
-        )
-        return Batch(
-            obs=flat, action=batch.action, log_prob=batch.log_prob, advantage=advantage, return_=advantage + value
-        )
+    def _targets(
+        self, state: State, batch: Rollout, obs: jax.Array, reward: jax.Array, intrinsic: jax.Array | None
+    ) -> tuple[Batch, jax.Array]:
+        """Advantages and value targets of a rollout, under the statistics it was collected with.
 
-    def _minibatches(self, key: jax.Array, batch: Batch, indices: jax.Array) -> Batch:
-        """Shuffles time within every lane and cuts it: leaves (num_minibatches, T / num_minibatches * B, ...)."""
-        length = batch.advantage.shape[0]
-        shuffle = jax.vmap(lambda k: jax.random.permutation(k, length), out_axes=1)(lane_keys(key, indices))
+        Returns:
+          (batch, what the value function missed (T, B)).
+        """
+        config, hyper, bonus = self.config, state.hyper, self.config.bonus
+        flat = self._seen(state, obs)
+        values, next_values = self._values(state, batch, flat)
+        value, next_value = values[..., 0], next_values[..., 0]
+        terminated = batch.terminated if config.bootstrap_truncated else batch.ended
+        if bonus is not None and intrinsic is not None and not bonus.separate_value:
+            reward = reward + state.bonus.coefficient * intrinsic
+        error = generalized_advantage(reward, value, next_value, terminated, batch.ended, hyper.discount, hyper.lam)
+        targets = Batch(obs=flat, action=batch.action, log_prob=batch.log_prob, advantage=error, return_=error + value)
+        if bonus is not None and intrinsic is not None and bonus.separate_value:
+            value, never = values[..., 1], jnp.zeros_like(batch.ended)
+            next_value = jnp.concatenate([value[1:], next_values[-1:, :, 1]])  # the next episode's, where one ended
+            advantage = generalized_advantage(intrinsic, value, next_value, never, never, bonus.discount, hyper.lam)
+            targets = targets.replace(
+                advantage=error + state.bonus.coefficient * advantage, bonus_return=advantage + value
+            )
+        return targets, error
 
-        def cut(x: jax.Array) -> jax.Array:
-            rows = shuffle.reshape(shuffle.shape + (1,) * (x.ndim - 2))
-            shuffled = jnp.take_along_axis(x, rows, axis=0)
-            return shuffled.reshape(self.config.num_minibatches, -1, *x.shape[2:])
+    def _values(self, state: State, batch: Rollout, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Values (T, B, V) of observations and of those after them."""
 
-        return jax.tree.map(cut, batch)
+        def value_after(next_obs: Any) -> jax.Array:
+            return self.network.value(state.params, self._seen(state, flatten_observation(self.network.view, next_obs)))
+
+        value = self.network.value(state.params, flat)
+        if self.config.bootstrap_truncated:
+            return value, value_after(batch.next_obs)
+        # Where an episode ends nothing counts; elsewhere the observation after a step is the one acted on next.
+        return value, jnp.concatenate([value[1:], value_after(jax.tree.map(lambda x: x[-1:], batch.next_obs))])
 
     def _gradient_step(self, state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
-        axis_name, hyper = self.config.axis_name, state.hyper
-        batch = batch.replace(advantage=standardize(batch.advantage, axis_name))
+        config, axis_name, hyper = self.config, self.config.axis_name, state.hyper
+        if config.normalize_advantages:
+            batch = batch.replace(advantage=standardize(batch.advantage, axis_name))
         gradients, metrics = jax.grad(self._loss, has_aux=True)(state.params, batch, hyper)
         if axis_name is not None:
             gradients, metrics = jax.lax.pmean((gradients, metrics), axis_name)
         rate = hyper.learning_rate * jnp.maximum(0.0, 1.0 - state.steps / hyper.decay_steps)
         params, opt_state, norm = adam_step(
-            state.params, gradients, state.opt_state, rate, hyper.max_grad_norm, ADAM_EPSILON
+            state.params, gradients, state.opt_state, rate, hyper.max_grad_norm, config.adam_epsilon
         )
         metrics |= {"train/grad_norm": norm, "train/learning_rate": rate}
         return state.replace(params=params, opt_state=opt_state), metrics
 
     def _loss(self, params: Any, batch: Batch, hyper: Hyper) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Surrogate, value error and entropy of a minibatch (Schulman et al. 2017, eq. 9)."""
-        distribution = self._distribution(params, batch.obs)
+        output, values = self.network.both(params, batch.obs)
+        distribution = self.head.distribution(output, params["log_std"])
         log_ratio = distribution.log_prob(batch.action) - batch.log_prob
         ratio = jnp.exp(log_ratio)
         policy = jnp.mean(policy_loss(ratio, batch.advantage, hyper.clip))
-        value = jnp.mean((self._value(params, batch.obs) - batch.return_) ** 2)
+        value = jnp.mean((values[..., 0] - batch.return_) ** 2)
+        if batch.bonus_return is not None:
+            value = value + jnp.mean((values[..., 1] - batch.bonus_return) ** 2)
         entropy = jnp.mean(distribution.entropy())
         loss = policy + hyper.value_cost * value - hyper.entropy_cost * entropy
         return loss, {

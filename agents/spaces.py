@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium import Space, spaces
 
-from ..envs.exchange import CodedSpace
+from ..envs.contract import CodedSpace
 from .distributions import Categorical, Normal
 
 
@@ -46,6 +46,25 @@ def flatten_observation(space: Space, obs: Any) -> jax.Array:
         return jnp.sum(jax.nn.one_hot(obs, space.num_codes), axis=-2).at[..., 0].set(0.0)
     lead = obs.shape[: obs.ndim - len(space.shape or ())]
     return jnp.reshape(obs, (*lead, -1)).astype(jnp.float32)
+
+
+def parts(space: Space, names: tuple[str, ...]) -> spaces.Dict:
+    """The named parts of a Dict of observations, in the order of the space; observations need no change.
+
+    Raises:
+      TypeError: no Dict, or one without such a part.
+    """
+    known = list(space.spaces) if isinstance(space, spaces.Dict) else []
+    missing = [name for name in names if name not in known]
+    if missing or not isinstance(space, spaces.Dict):
+        raise TypeError(f"observation parts {missing}: got the space {space}; expected a Dict with these parts")
+    return spaces.Dict({name: sub for name, sub in space.spaces.items() if name in names})
+
+
+def offset(space: spaces.Dict, name: str) -> int:
+    """Where a part begins in `flatten_observation`'s result."""
+    before = list(space.spaces)[: list(space.spaces).index(name)]
+    return sum(observation_size(space.spaces[part]) for part in before)
 
 
 class ActionHead(Protocol):

@@ -54,6 +54,15 @@ class CodedSpace(Space[Any]):
         raise NotImplementedError
 
 
+def space_of_codes(space: Space) -> Space:
+    """The space with the codes of coded parts in their place, for learners that take numbers alone."""
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict({name: space_of_codes(sub) for name, sub in space.spaces.items()})
+    if isinstance(space, spaces.Tuple):
+        return spaces.Tuple(space_of_codes(sub) for sub in space.spaces)
+    return space.codes if isinstance(space, CodedSpace) else space
+
+
 class TaskEnv(FuncEnv):
     """One environment, without batch axis and without clock.
 

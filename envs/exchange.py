@@ -20,15 +20,6 @@ from .errors import InvalidActionError, short
 from .tasks import TaskError, TaskSpace
 
 
-def space_of_codes(space: Space) -> Space:
-    """The space with the codes of coded parts in their place, for learners that take numbers alone."""
-    if isinstance(space, spaces.Dict):
-        return spaces.Dict({name: space_of_codes(sub) for name, sub in space.spaces.items()})
-    if isinstance(space, spaces.Tuple):
-        return spaces.Tuple(space_of_codes(sub) for sub in space.spaces)
-    return space.codes if isinstance(space, CodedSpace) else space
-
-
 def check_action(space: Space, action: Any, batch: tuple[int, ...] = (), where: str = "action") -> Any:
     """Checks an action, or a batch of them, and returns it as NumPy values that a compiled step takes.
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from .contract import TaskEnv
+from .contract import TaskEnv, space_of_codes
 from .errors import OptionError
 from .exchange import (
     check_action,
@@ -25,7 +25,6 @@ from .exchange import (
     end_reasons,
     host_info,
     host_observation,
-    space_of_codes,
 )
 from .gym_base import Door, seed_of
 from .gym_vector import VectorEnv

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from .contract import TaskEnv
+from .contract import TaskEnv, space_of_codes
 from .errors import OptionError, short
 from .exchange import (
     check_action,
@@ -23,7 +23,6 @@ from .exchange import (
     describe_task,
     end_reasons,
     host_arrays,
-    space_of_codes,
 )
 from .gym_base import Door, seed_of
 from .seats import seed_key, vector_programs

@@ -45,8 +45,17 @@ def _teacher(name: str, entry: curricula.Entry) -> Entry:
     return Entry(name, factory, factory, entry.summary)
 
 
+def _ppo(name: str, preset: str, summary: str) -> Entry:
+    return Entry(name, "..agents.ppo:PPO", f"..agents.presets:{preset}", summary)
+
+
 AGENTS = _by_name(
     Entry("ppo", "..agents.ppo:PPO", "..agents.ppo:Config", "Proximal policy optimisation (Schulman et al. 2017)."),
+    _ppo("ppo_grid", "PublishedMiniGrid", "PPO with convolutions over small images, as published for MiniGrid."),
+    _ppo("ppo_count", "WithCount", "The same with rewards for rarely seen observations."),
+    _ppo("ppo_rnd", "WithRND", "The same with random network distillation (Burda et al. 2018)."),
+    _ppo("ppo_ride", "WithRIDE", "The same with rewards for impact (Raileanu and Rocktäschel 2020)."),
+    _ppo("ppo_noveld", "WithNovelD", "The same with rewards for gains in novelty (Zhang et al. 2021)."),
 )
 
 TEACHERS = _by_name(*(_teacher(name, entry) for name, entry in curricula.TEACHERS.items()))
@@ -76,6 +85,18 @@ STUDIES = _by_name(
         ".motors_drift",
         ".motors_drift:Config",
         "A robust current controller: ALP-GMM, random and nominal physics of a drive.",
+    ),
+    Entry(
+        "subgoals_quick",
+        ".subgoals_study",
+        ".subgoals_study:QuickConfig",
+        "A teacher of subgoals on three small MiniGrid tasks, in a quarter of an hour on two CPU cores.",
+    ),
+    Entry(
+        "subgoals",
+        ".subgoals_study",
+        ".subgoals_study:Config",
+        "Subgoals of exact and mistaken teachers beside six baselines on MiniGrid, for an accelerator.",
     ),
 )
 

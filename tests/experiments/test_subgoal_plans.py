@@ -15,7 +15,7 @@ from palaestra.envs.minigrid.subgoals.level_text import parse
 from palaestra.experiments import cli
 from palaestra.experiments.errors import InputFileError
 from palaestra.experiments.subgoal_collection import CollectConfig, collect, measure
-from palaestra.experiments.subgoal_plans import exact_plans, load_plans, save_plans
+from palaestra.experiments.subgoal_plans import LevelPlan, exact_plans, load_plans, save_plans
 
 NAME = "MiniGrid-KeyCorridorS3R2-v0"
 ORDER = ("key", "door", "ball")
@@ -197,3 +197,9 @@ def test_a_person_fills_in_a_template(tmp_path, capsys):
 def test_bad_commands_say_what_is_wrong(words, capsys):
     assert cli.main(["subgoals", *words]) in (2, 4)
     assert capsys.readouterr().err.startswith("palaestra: ")
+
+
+def test_plans_of_a_family_without_a_scheme_come_from_the_planner():
+    plans = exact_plans("MiniGrid-FourRooms-v0", [0])
+    assert plans.plans[0].subgoals[-1].object == "goal"
+    assert isinstance(plans.plans[0], LevelPlan)

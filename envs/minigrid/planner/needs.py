@@ -1,0 +1,105 @@
+"""What must have happened for an action to be possible, as bits: the vocabulary of `bound.py`.
+
+Needs are fulfilled by a world or not: a door stands open, a thing has left the cell where it was at reset, a box was
+opened, a thing lies elsewhere than at reset.
+"""
+
+import dataclasses
+
+from .. import cells
+from .board import Poses, anywhere, both
+from .goals import Task
+from .world import NOTHING, Config
+
+
+@dataclasses.dataclass(frozen=True)
+class Coarseness:
+    """How much an easier game leaves out.
+
+    Attributes:
+      blockers: how many things are in the way where nobody moved them, counted from success backward.
+      doors_block: whether doors that are not locked must be opened.
+    """
+
+    blockers: int = 1000
+    doors_block: bool = True
+
+
+class Needs:
+    """Numbers the needs of a task; a set of them is an int. 0 stands for a need that is always fulfilled.
+
+    Attributes:
+      opened: by door.
+      left: by thing; what is in a box leaves the box's origin.
+      unboxed: by box.
+      useful: things that a clause asks for, keys of locked doors, and the boxes that hold such.
+      lies: by thing, 0 for those that are of no use: it lies elsewhere than at reset.
+      of_cell: the need without which a cell cannot be entered.
+      stand: cells where the agent may stand when success is still to come.
+      to_vacant: poses before a cell where a thing may lie.
+      ground: cells that can be entered without a need.
+    """
+
+    def __init__(self, task: Task, coarseness: Coarseness):
+        self.task = task
+        self.world = world = task.world
+        doors, things = len(world.doors), len(world.things)
+        self.opened = [
+            1 << i if door.state == cells.LOCKED or (door.state == cells.CLOSED and coarseness.doors_block) else 0
+            for i, door in enumerate(world.doors)
+        ]
+        holders = [i if thing.holder == NOTHING else thing.holder for i, thing in enumerate(world.things)]
+        self.left = [1 << doors + i if world.things[i].origin != NOTHING else 0 for i in holders]
+        self.unboxed = [1 << doors + things + i if t.content != NOTHING else 0 for i, t in enumerate(world.things)]
+        shift, self.useful = doors + 2 * things, self._useful()
+        self.lies = [1 << shift + i if self.useful >> i & 1 else 0 for i in range(things)]
+        self.any_lies = -1 << shift
+        empty = [i for i, thing in enumerate(world.things) if thing.kind == cells.BOX and thing.content == NOTHING]
+        self.empty_boxes = sum(1 << i for i in empty)
+        self.empty_boxes_lie = sum(self.lies[i] for i in empty)
+        self.any_left = (1 << things) - 1 << doors
+        self.of_cell = {door.cell: need for door, need in zip(world.doors, self.opened, strict=True) if need}
+        self.blockers = coarseness.blockers
+        if coarseness.blockers:
+            self.of_cell |= {t.origin: self.left[i] for i, t in enumerate(world.things) if t.origin != NOTHING}
+        self.stand = (world.floor | world.doorways) & ~(task.success | task.failure)
+        self.to_vacant = self.facing(world.vacant)
+        self.ground = (self.stand | task.success) & ~sum(1 << cell for cell in self.of_cell)
+
+    def _useful(self) -> int:
+        useful = 0
+        for clause in self.task.clauses:
+            useful |= clause.things | clause.fixed
+        for door in self.world.doors:
+            useful |= self.world.keys[door.color] if door.state == cells.LOCKED else 0
+        for i, thing in enumerate(self.world.things):
+            if useful >> i & 1 and thing.holder != NOTHING:
+                useful |= 1 << thing.holder
+        return useful
+
+    def facing(self, places: int) -> Poses:
+        """The poses that look at one of `places`."""
+        return both(self.world.board.facing(places), anywhere(self.stand))
+
+    def truth(self, config: Config) -> int:
+        """The needs that a world fulfills."""
+        truth = config.opened
+        start = self.world.start.places
+        for i, (place, was) in enumerate(zip(config.places, start, strict=True)):
+            if place == was:
+                continue
+            thing = self.world.things[i]
+            if place >= 0 and place != thing.origin:
+                truth |= self.lies[i]
+            if thing.holder == NOTHING:
+                content = thing.content
+                opened = content != NOTHING and config.places[content] != start[content]
+                if opened:
+                    truth |= self.unboxed[i]
+                if (config.places[content] if opened else place) != thing.origin:
+                    truth |= self.left[i]
+        for i, cell in config.stale:
+            # What is believed to lie somewhere counts as lying there.
+            if cell != self.world.things[i].origin:
+                truth |= self.lies[i]
+        return truth
