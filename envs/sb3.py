@@ -189,5 +189,12 @@ def _row(infos: dict[str, Any], i: Any) -> dict[str, Any]:
         if isinstance(values, dict):
             row[name] = _row(values, i)
         else:
-            row[name] = values[i].item() if values.ndim == 1 else values[i].copy()
+            row[name] = _own(values[i])
     return row
+
+
+def _own(value: Any) -> Any:
+    """A Python number for a NumPy scalar, a copy of an array; words as they are."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.copy() if isinstance(value, np.ndarray) else value

@@ -47,8 +47,17 @@ def make_reference(name: str, **kwargs: Any) -> Any:
 
     try:
         return gymnasium.make(name, disable_env_checker=True, **kwargs).unwrapped
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+        raise _cannot_make(name, error) from error
     except gymnasium.error.Error as error:
         raise ReferenceError(f"level source: got {name!r}; expected an id of the minigrid package ({error})") from None
+
+
+def _cannot_make(name: str, error: Exception) -> ReferenceError:
+    return ReferenceError(
+        f"{name}: the installed minigrid cannot make its levels ({error})",
+        hint="Wheels of minigrid 3.2 lack these mazes' patterns: install it from its sources, with its extra wfc.",
+    )
 
 
 def reset(env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
@@ -63,10 +72,7 @@ def reset(env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
         with contextlib.redirect_stdout(io.StringIO()):
             return env.reset(seed=seed)
     except (FileNotFoundError, ImportError, DependencyNotInstalled) as error:
-        raise ReferenceError(
-            f"{type(env).__name__}: the installed minigrid cannot make its levels ({error})",
-            hint="Wheels of minigrid 3.2 lack these mazes' patterns: install it from its sources, with its extra wfc.",
-        ) from error
+        raise _cannot_make(type(env).__name__, error) from error
 
 
 def rule_of(env: Any) -> rules.Rule:

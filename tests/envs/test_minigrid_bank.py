@@ -70,16 +70,22 @@ def test_bad_banks_are_refused():
         stack([row(small.levels, 0), row(large.levels, 0)])
 
 
+def can_make_mazes():
+    """Wheels of minigrid lack the patterns; and some machines networkx."""
+    try:
+        reference.make_reference("MiniGrid-WFC-MazeSimple-v0").unwrapped._gen_grid(25, 25)
+    except (FileNotFoundError, ImportError, ReferenceError, gymnasium.error.DependencyNotInstalled):
+        return False
+    return True
+
+
 def test_an_id_whose_levels_the_package_cannot_make_says_so():
     name = "MiniGrid-WFC-MazeSimple-v0"
-    env = reference.make_reference(name)
-    try:
-        env.reset(seed=0)
-    except (FileNotFoundError, ImportError):
-        with pytest.raises(ReferenceError, match=r"cannot make its levels.*install it from its sources"):
-            make_minigrid(name)
-    else:
+    if can_make_mazes():
         assert make_minigrid(name, levels=1).source.rule.num_actions == 7
+        return
+    with pytest.raises(ReferenceError, match=r"cannot make its levels.*install it from its sources"):
+        make_minigrid(name)
 
 
 @pytest.mark.parametrize(
