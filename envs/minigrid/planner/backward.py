@@ -100,6 +100,8 @@ class _Backward:
             hand = self._hand_with(self.world.keys[door.color]) if locked else self.hand
             if need and (hand or not locked):
                 self._act(self._at(door.cell), hand, self.needs & ~need)
+            if need and self.known.released[i]:
+                self._act(self._at(door.cell), self.hand, self.needs & ~need | self.known.released[i])
 
     def move_things(self) -> None:
         """Fulfils the needs of things that are not where, or in what, they were at reset."""
@@ -213,18 +215,21 @@ class _Backward:
             hand = self._hand_with(self.world.keys[door.color]) if locked else self.hand
             if hand or not locked:
                 self._act(self._at(door.cell), hand, needs, pending)
-        # An open door is closed first.
+        # An open door is closed first; of one that was open or locked at reset, that may have been done.
         self._act(self._at(door.cell), self.hand, needs | need, pending, cost=2)
+        for closed in (self.known.shut[i], self.known.released[i]):
+            if closed:
+                self._act(self._at(door.cell), self.hand, needs | closed, pending)
 
     def meet_by_taking(self) -> None:
         """Clauses met by taking up a thing."""
         clauses = self._met(Aim.TAKE)
         for i in range(len(self.world.things)):
             met = [j for j, clause in clauses if clause.things >> i & 1]
-            first_time = any(self._meets_when_taken(j) >> i & 1 for j in met)
             if met and fits(self.hand, i):
                 for pending in self._before(met):
-                    self.take(i, pending, first_time)
+                    now = [j for j in met if pending >> j & 1]
+                    self.take(i, pending, any(self._meets_when_taken(j) >> i & 1 for j in now))
 
     def meet_by_putting(self) -> None:
         """Clauses met by putting a thing down."""

@@ -72,6 +72,11 @@ class InstructedTask(Task):
         asked = [self.clauses[i] for i in bits(active) if self.clauses[i].aim is Aim.FACE]
         return tuple({cell for clause in asked for cell in self._believed(clause, config)})
 
+    def order_allows(self, pending: int) -> bool:
+        # Under a strict order both sides are asked from the start: of two clauses of the second, one may be met early.
+        early = self.strict_order and bool(pending & ~self.first)
+        return early or super().order_allows(pending)
+
     def drop_matters(self, config: Config) -> int:
         near = 0
         for i in bits(config.pending):

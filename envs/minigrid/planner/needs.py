@@ -8,7 +8,7 @@ import dataclasses
 
 from .. import cells
 from .board import Poses, anywhere, both
-from .goals import Task
+from .goals import Aim, Task
 from .world import NOTHING, Config
 
 
@@ -30,6 +30,8 @@ class Needs:
 
     Attributes:
       opened: by door.
+      shut, released: by door that a clause wants opened, hence that may be closed again: it was open at reset and is
+        not now; it was locked and is not now.
       left: by thing; what is in a box leaves the box's origin.
       unboxed: by box.
       useful: things that a clause asks for, keys of locked doors, and the boxes that hold such.
@@ -51,7 +53,8 @@ class Needs:
         holders = [i if thing.holder == NOTHING else thing.holder for i, thing in enumerate(world.things)]
         self.left = [1 << doors + i if world.things[i].origin != NOTHING else 0 for i in holders]
         self.unboxed = [1 << doors + things + i if t.content != NOTHING else 0 for i, t in enumerate(world.things)]
-        shift, self.useful = doors + 2 * things, self._useful()
+        self._set_reopened(doors + 2 * things)
+        shift, self.useful = 3 * doors + 2 * things, self._useful()
         self.lies = [1 << shift + i if self.useful >> i & 1 else 0 for i in range(things)]
         self.any_lies = -1 << shift
         empty = [i for i, thing in enumerate(world.things) if thing.kind == cells.BOX and thing.content == NOTHING]
@@ -65,6 +68,17 @@ class Needs:
         self.stand = (world.floor | world.doorways) & ~(task.success | task.failure)
         self.to_vacant = self.facing(world.vacant)
         self.ground = (self.stand | task.success) & ~sum(1 << cell for cell in self.of_cell)
+
+    def _set_reopened(self, shift: int) -> None:
+        doors, wanted = self.world.doors, 0
+        for clause in self.task.clauses:
+            wanted |= clause.doors if clause.aim is Aim.OPEN else 0
+        both_kinds = ((cells.OPEN, shift), (cells.LOCKED, shift + len(doors)))
+        self.shut, self.released = (
+            [1 << offset + i if wanted >> i & 1 and door.state == state else 0 for i, door in enumerate(doors)]
+            for state, offset in both_kinds
+        )
+        self._reopened = [i for i in range(len(doors)) if self.shut[i] or self.released[i]]
 
     def _useful(self) -> int:
         useful = 0
@@ -84,6 +98,9 @@ class Needs:
     def truth(self, config: Config) -> int:
         """The needs that a world fulfills."""
         truth = config.opened
+        for i in self._reopened:
+            truth |= 0 if config.opened >> i & 1 else self.shut[i]
+            truth |= 0 if config.locked >> i & 1 else self.released[i]
         start = self.world.start.places
         for i, (place, was) in enumerate(zip(config.places, start, strict=True)):
             if place == was:

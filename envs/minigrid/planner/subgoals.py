@@ -110,7 +110,8 @@ def _events(task: Task, step: _Step) -> Iterator[_Event]:
     for i, thing in enumerate(world.things):
         if after.places[i] == GONE and before.places[i] != GONE:
             # One that was carried elsewhere first was named then, by the same cell.
-            yield _Event(step.number, thing.origin, "box", _BOX if thing.content != NOTHING else _IN_THE_WAY)
+            cell = step.front if thing.origin == NOTHING else thing.origin
+            yield _Event(step.number, cell, "box", _BOX if thing.content != NOTHING else _IN_THE_WAY)
     if after.carried not in (NOTHING, before.carried):
         yield from _taking(task, step, after.carried)
     if step.entered and isinstance(task, Reach) and not world.doors and _is_opening(world, step.pose):
