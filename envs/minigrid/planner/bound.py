@@ -20,22 +20,8 @@ class TooLargeError(PlanningError):
 
 
 class _Node:
-    __slots__ = (
-        *(
-            "acts",
-            "dominators",
-            "free",
-            "key",
-            "layers",
-            "lets_go",
-            "looks",
-            "outside",
-            "seen",
-            "special",
-            "touched",
-            "undoes",
-        ),
-    )
+    __slots__ = ("acts", "dominators", "free", "key", "layers", "lets_go", "looks", "outside", "seen", "special")
+    __slots__ += ("touched", "undoes")
 
     def __init__(self, key: Key, free: int, special: int, acts: list[Way], looks: list[Way]):
         self.key = key
