@@ -56,6 +56,12 @@ AGENTS = _by_name(
     _ppo("ppo_rnd", "WithRND", "The same with random network distillation (Burda et al. 2018)."),
     _ppo("ppo_ride", "WithRIDE", "The same with rewards for impact (Raileanu and Rocktäschel 2020)."),
     _ppo("ppo_noveld", "WithNovelD", "The same with rewards for gains in novelty (Zhang et al. 2021)."),
+    Entry(
+        "amigo",
+        "..agents.amigo.agent:amigo",
+        "..agents.amigo.agent:Config",
+        "PPO that pursues cells which an adversary chooses (Campero et al. 2021); grids only.",
+    ),
 )
 
 TEACHERS = _by_name(*(_teacher(name, entry) for name, entry in curricula.TEACHERS.items()))

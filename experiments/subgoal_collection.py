@@ -26,6 +26,7 @@ from ..envs.minigrid.subgoals.texts import NO_TEXT, text_number
 from .subgoal_plans import LevelPlan, Plans, exact_plans, levels_of
 
 LOCAL_MODEL = "SmolLM2-135M-Instruct"
+LOCAL_TIMEOUT = 600.0  # [s] for an answer of the small model on a busy machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,8 @@ class CollectConfig:
       cache: file of answers, so that none is asked twice; beside `out` by default.
       strict: keep of every answer only what comes before its first mistake; else whatever can be shown to an agent.
       offline: answer from the cache alone.
-      temperature, max_tokens, concurrency, requests_per_minute, total_timeout: see `curricula.llm.Config`.
+      temperature, max_tokens, concurrency, requests_per_minute, total_timeout: see `curricula.llm.Config`; the local
+        model answers one question at a time and gets at least ten minutes for it.
       price_in, price_out, budget: per million tokens, and where to stop.
     """
 
@@ -137,7 +139,7 @@ def _model_config(config: CollectConfig, base_url: str, model: str) -> ModelConf
         model=model,
         cache=cache,
         concurrency=1 if config.local else config.concurrency,
-        total_timeout=max(600.0, config.total_timeout) if config.local else config.total_timeout,
+        total_timeout=max(LOCAL_TIMEOUT, config.total_timeout) if config.local else config.total_timeout,
         budget=config.budget,
         **{name: getattr(config, name) for name in same},
     )

@@ -64,9 +64,7 @@ def encode(words: jax.Array) -> jax.Array:
 def one_hot(words: jax.Array) -> jax.Array:
     """Words (...,) as (..., 20) uint8: 11 planes of kinds, 6 of colours, 3 of states (`OneHotPartialObsWrapper`)."""
     parts = ((cells.kind(words), 11), (cells.color(words), 6), (cells.state(words), 3))
-    return jnp.concatenate([part[..., None] == jnp.arange(n, dtype=jnp.uint32) for part, n in parts], -1).astype(
-        jnp.uint8
-    )
+    return jnp.concatenate([jax.nn.one_hot(part, n, dtype=jnp.uint8) for part, n in parts], -1)
 
 
 def symbolic(level: Level) -> jax.Array:

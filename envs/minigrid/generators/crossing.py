@@ -16,8 +16,8 @@ from .. import cells
 from ..level import Level
 from ..rules import ChooseFork, ForkGoal, Nothing, Rule
 from . import placing
-from .family import Generator, count_of, switch
-from .placing import Shape, Whole
+from .family import Square, count_of, switch
+from .placing import Whole
 from .rooms import START, corner_goal
 from .wording import GET_TO_GOAL, sentence
 
@@ -26,32 +26,22 @@ THROUGH_WALLS = f"find the opening and {GET_TO_GOAL}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Crossing(Generator):
+class Crossing(Square):
     """Rivers of lava, or walls, each with one opening (minigrid 3.2, CrossingEnv).
 
     Rivers lie in even rows and columns, so a size is odd and set by how many places for rivers a side has.
 
     Attributes:
-      size: the largest width and height, odd.
       num_crossings: the most rivers there are.
       lava: whether they are lava by default, else walls.
     """
 
-    size: int
     num_crossings: int
     lava: bool = True
 
     @property
-    def shape(self) -> Shape:
-        return self.size, self.size
-
-    @property
     def missions(self) -> tuple[str, ...]:
         return (ACROSS_LAVA, THROUGH_WALLS)
-
-    @property
-    def max_steps(self) -> int:
-        return 4 * self.size**2
 
     @property
     def places(self) -> int:
@@ -78,7 +68,7 @@ class Crossing(Generator):
         for x, y in self._openings(key_openings, upright, level, size):
             grid = placing.put_at(grid, x, y, cells.EMPTY)
         mission = jnp.where(lava, sentence(ACROSS_LAVA), sentence(THROUGH_WALLS))
-        return placing.level(grid, START, mission, Nothing(), 4 * size**2)
+        return placing.level(grid, START, mission, Nothing(), self.limit(size))
 
     def _rivers(self, key: jax.Array, values: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
         """Where there are upright and level rivers, (K,) bool each. Consumes `key`."""
@@ -123,31 +113,22 @@ def _lines(rivers: jax.Array, size: int) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory(Generator):
+class Memory(Square):
     """An object to remember, a hallway, and two objects to choose from (minigrid 3.2, MemoryEnv).
 
     The hallway runs through the middle row, so a size is odd and set by its half.
 
     Attributes:
-      size: the largest width and height, odd.
       random_length: whether the hallway may end early by default.
     """
 
-    size: int
+    steps_per_cell: ClassVar[int] = 5
     random_length: bool = False
     missions: ClassVar[tuple[str, ...]] = ("go to the matching object at the end of the hallway",)
 
     @property
-    def shape(self) -> Shape:
-        return self.size, self.size
-
-    @property
     def rule(self) -> Rule:
         return ChooseFork()
-
-    @property
-    def max_steps(self) -> int:
-        return 5 * self.size**2
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -176,7 +157,7 @@ class Memory(Generator):
         pose = (1 + placing.below(roll_agent, end), middle, 0)
         up = jnp.where(key_first == key_above, 1, -1)  # to the success, as seen from the failure
         goal = ForkGoal(success_x=end + 1, success_y=middle - up, failure_x=end + 1, failure_y=middle + up)
-        return placing.level(grid, pose, sentence(*self.missions), goal, 5 * size**2)
+        return placing.level(grid, pose, sentence(*self.missions), goal, self.limit(size))
 
     def _walls(self, size: jax.Array, middle: jax.Array, end: jax.Array) -> jax.Array:
         """(H, W) uint32: the starting room, the hallway and the fork at its end."""

@@ -16,25 +16,16 @@ from .. import cells
 from ..level import Level
 from ..rules import DoneNearby, Nothing, OpenInOrder, PlaceGoal, Rule, TwoDoorsGoal
 from . import placing, things
-from .family import Generator, count_of
+from .family import Generator, Square, count_of
 from .placing import Shape
 from .wording import COLORS_SORTED, color_word, fill_in, sentence
 
 
 @dataclasses.dataclass(frozen=True)
-class GoToDoor(Generator):
-    """Go to one of four doors and say so, in a room of any size (minigrid 3.2, GoToDoorEnv).
+class GoToDoor(Square):
+    """Go to one of four doors and say so, in a room of any size (minigrid 3.2, GoToDoorEnv)."""
 
-    Attributes:
-      size: the largest width and height.
-    """
-
-    size: int
     see_through: ClassVar[bool] = True
-
-    @property
-    def shape(self) -> Shape:
-        return self.size, self.size
 
     @property
     def rule(self) -> Rule:
@@ -43,10 +34,6 @@ class GoToDoor(Generator):
     @property
     def missions(self) -> tuple[str, ...]:
         return fill_in("go to the {color} door", color=COLORS_SORTED)
-
-    @property
-    def max_steps(self) -> int:
-        return 4 * self.size**2
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -69,7 +56,7 @@ class GoToDoor(Generator):
         pose = (*placing.choose_cell(rolls[12], inside), placing.below(rolls[13], 4))
         target = placing.below(rolls[14], 4)
         mission = sentence("go to the", color_word(color[target]), "door")
-        return placing.level(grid, pose, mission, PlaceGoal(x=x[target], y=y[target]), 4 * size**2)
+        return placing.level(grid, pose, mission, PlaceGoal(x=x[target], y=y[target]), self.limit(size))
 
 
 @dataclasses.dataclass(frozen=True)

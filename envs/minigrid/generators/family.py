@@ -1,7 +1,7 @@
 """What every generator is: a frozen description of a family of levels, see `source.Source`."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ...tasks import Parameter
 from .. import words
@@ -49,6 +49,34 @@ class Generator:
     def parameters(self) -> tuple[Parameter, ...]:
         """What a teacher may schedule; nothing."""
         return ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Square(Generator):
+    """A family whose levels are squares and whose limits of steps grow with their area.
+
+    Attributes:
+      size: the largest width and height.
+    """
+
+    size: int
+    steps_per_cell: ClassVar[int] = 4
+
+    @property
+    def shape(self) -> Shape:
+        return self.size, self.size
+
+    @property
+    def max_steps(self) -> int:
+        return self.limit(self.size)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (size_of(5, self.size),)
+
+    def limit(self, size: Any) -> Any:
+        """The limit of steps of a level of this size, a number or () int32."""
+        return self.steps_per_cell * size**2
 
 
 def count_of(name: str, low: int, high: int, doc: str, unit: str = "1", default: int | None = None) -> Parameter:

@@ -16,7 +16,7 @@ from .. import cells
 from ..level import Level
 from ..rules import DodgeObstacles, Nothing, ObstaclesGoal, Rule
 from . import placing
-from .family import Generator, count_of, size_of, switch
+from .family import Generator, Square, count_of, size_of, switch
 from .placing import Shape, Whole
 from .things import scatter
 from .wording import GET_TO_GOAL, sentence
@@ -36,26 +36,16 @@ def _start(words: jax.Array, allowed: jax.Array, is_random: jax.Array) -> tuple[
 
 
 @dataclasses.dataclass(frozen=True)
-class Empty(Generator):
+class Empty(Square):
     """An empty room (minigrid 3.2, EmptyEnv).
 
     Attributes:
-      size: the largest width and height.
       random_start: whether the agent starts anywhere by default.
     """
 
-    size: int
     random_start: bool = False
     see_through: ClassVar[bool] = True
     missions: ClassVar[tuple[str, ...]] = (GET_TO_GOAL,)
-
-    @property
-    def shape(self) -> Shape:
-        return self.size, self.size
-
-    @property
-    def max_steps(self) -> int:
-        return 4 * self.size**2
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -66,36 +56,26 @@ class Empty(Generator):
         size = placing.whole(values, "size")
         grid = corner_goal(self.shape, size)
         pose = _start(placing.rolls(key, 2), placing.is_free(grid), placing.flag(values, "random_start"))
-        return placing.level(grid, pose, sentence(GET_TO_GOAL), Nothing(), 4 * size**2)
+        return placing.level(grid, pose, sentence(GET_TO_GOAL), Nothing(), self.limit(size))
 
 
 @dataclasses.dataclass(frozen=True)
-class DynamicObstacles(Generator):
+class DynamicObstacles(Square):
     """An empty room in which balls move (minigrid 3.2, DynamicObstaclesEnv).
 
     Attributes:
-      size: the largest width and height.
       num_obstacles: the most there are.
       random_start: whether the agent starts anywhere by default.
     """
 
-    size: int
     num_obstacles: int
     random_start: bool = False
     see_through: ClassVar[bool] = True
     missions: ClassVar[tuple[str, ...]] = (GET_TO_GOAL,)
 
     @property
-    def shape(self) -> Shape:
-        return self.size, self.size
-
-    @property
     def rule(self) -> Rule:
         return DodgeObstacles()
-
-    @property
-    def max_steps(self) -> int:
-        return 4 * self.size**2
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -117,31 +97,15 @@ class DynamicObstacles(Generator):
         balls = jnp.full(self.num_obstacles, cells.word(cells.BALL, cells.BLUE))
         grid = placing.put_all(grid, x, y, balls)
         goal = ObstaclesGoal(x=x, y=y, blocked=jnp.zeros((), bool))
-        return placing.level(grid, pose, sentence(GET_TO_GOAL), goal, 4 * size**2)
+        return placing.level(grid, pose, sentence(GET_TO_GOAL), goal, self.limit(size))
 
 
 @dataclasses.dataclass(frozen=True)
-class DoorKey(Generator):
-    """A wall with a locked door, and the key on the agent's side of it (minigrid 3.2, DoorKeyEnv).
+class DoorKey(Square):
+    """A wall with a locked door, and the key on the agent's side of it (minigrid 3.2, DoorKeyEnv)."""
 
-    Attributes:
-      size: the largest width and height.
-    """
-
-    size: int
+    steps_per_cell: ClassVar[int] = 10
     missions: ClassVar[tuple[str, ...]] = ("use the key to open the door and then get to the goal",)
-
-    @property
-    def shape(self) -> Shape:
-        return self.size, self.size
-
-    @property
-    def max_steps(self) -> int:
-        return 10 * self.size**2
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        return (size_of(5, self.size),)
 
     def sample(self, key: jax.Array, values: Mapping[str, jax.Array]) -> Level:
         """One level. Consumes `key`."""
@@ -157,31 +121,14 @@ class DoorKey(Generator):
         key_x, key_y = placing.choose_cell(roll_key, left & ~placing.cell(self.shape, x, y))
         grid = placing.put_at(grid, key_x, key_y, cells.word(cells.KEY, cells.YELLOW))
         pose = (x, y, placing.below(roll_turn, 4))
-        return placing.level(grid, pose, sentence(*self.missions), Nothing(), 10 * size**2)
+        return placing.level(grid, pose, sentence(*self.missions), Nothing(), self.limit(size))
 
 
 @dataclasses.dataclass(frozen=True)
-class LavaGap(Generator):
-    """A stream of lava with one gap (minigrid 3.2, LavaGapEnv).
+class LavaGap(Square):
+    """A stream of lava with one gap (minigrid 3.2, LavaGapEnv)."""
 
-    Attributes:
-      size: the largest width and height.
-    """
-
-    size: int
     missions: ClassVar[tuple[str, ...]] = (f"avoid the lava and {GET_TO_GOAL}",)
-
-    @property
-    def shape(self) -> Shape:
-        return self.size, self.size
-
-    @property
-    def max_steps(self) -> int:
-        return 4 * self.size**2
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        return (size_of(5, self.size),)
 
     def sample(self, key: jax.Array, values: Mapping[str, jax.Array]) -> Level:
         """One level. Consumes `key`."""
@@ -191,7 +138,7 @@ class LavaGap(Generator):
         grid = corner_goal(self.shape, size)
         grid = placing.put(grid, placing.rectangle(self.shape, x, 1, 1, size - 2), cells.LAVA)
         grid = placing.put_at(grid, x, y, cells.EMPTY)
-        return placing.level(grid, START, sentence(*self.missions), Nothing(), 4 * size**2)
+        return placing.level(grid, START, sentence(*self.missions), Nothing(), self.limit(size))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ Letters: H rows, W columns, N things.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,7 @@ from .. import cells, words
 from ..level import Level
 from ..rules import DoneNearby, FetchLook, LookGoal, NearGoal, PlaceGoal, PutNear, Rule
 from . import placing
-from .family import Generator, count_of, size_of
-from .placing import Shape
+from .family import Square, count_of, size_of
 from .wording import COLORS_SORTED, color_word, fill_in, kind_word, sentence
 
 LOOKS = 18  # keys, balls and boxes of six colors
@@ -70,21 +69,16 @@ def scatter(
 
 
 @dataclasses.dataclass(frozen=True)
-class _OneRoom(Generator):
+class _OneRoom(Square):
     """A room with things.
 
     Attributes:
-      size: the largest width and height.
       num_objects: the most things there are.
     """
 
-    size: int
     num_objects: int
     see_through: ClassVar[bool] = True
-
-    @property
-    def shape(self) -> Shape:
-        return self.size, self.size
+    steps_per_cell: ClassVar[int] = 5
 
     def _room(self, values: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         """(size, number of things, grid (H, W))."""
@@ -109,10 +103,6 @@ class PutNearThing(_OneRoom):
         return PutNear()
 
     @property
-    def max_steps(self) -> int:
-        return 5 * self.size
-
-    @property
     def missions(self) -> tuple[str, ...]:
         things = fill_in("{color} {kind}", color=COLORS_SORTED, kind=("key", "ball", "box"))
         return tuple(f"put the {a} near the {b}" for a in things for b in things if a != b)[::2]
@@ -135,7 +125,11 @@ class PutNearThing(_OneRoom):
         this, that = things.pick(moved), things.pick(placing.other_than(target, moved))
         goal = NearGoal(kind=this.kind, color=this.color, x=that.x, y=that.y)
         mission = sentence("put the", _words(this), "near the", _words(that))
-        return placing.level(grid, _agent(rolls[2:4], grid), mission, goal, 5 * size)
+        return placing.level(grid, _agent(rolls[2:4], grid), mission, goal, self.limit(size))
+
+    def limit(self, size: Any) -> Any:
+        """Five steps per row: so the package has it."""
+        return 5 * size
 
     def _around(self, x: jax.Array, y: jax.Array) -> jax.Array:
         return placing.rectangle(self.shape, x - 1, y - 1, 3, 3)
@@ -148,10 +142,6 @@ class Fetch(_OneRoom):
     @property
     def rule(self) -> Rule:
         return FetchLook()
-
-    @property
-    def max_steps(self) -> int:
-        return 5 * self.size**2
 
     @property
     def missions(self) -> tuple[str, ...]:
@@ -173,7 +163,7 @@ class Fetch(_OneRoom):
         target = things.pick(placing.below(rolls[0], count))
         verb = jnp.asarray(_FETCH_WORDS)[placing.below(rolls[1], len(_FETCH_VERBS))]
         goal = LookGoal(kind=target.kind, color=target.color)
-        return placing.level(grid, _agent(rolls[2:4], grid), sentence(verb, _words(target)), goal, 5 * size**2)
+        return placing.level(grid, _agent(rolls[2:4], grid), sentence(verb, _words(target)), goal, self.limit(size))
 
 
 _FETCH_VERBS = ("get a", "go get a", "fetch a", "go fetch a", "you must fetch a")
@@ -187,10 +177,6 @@ class GoToThing(_OneRoom):
     @property
     def rule(self) -> Rule:
         return DoneNearby()
-
-    @property
-    def max_steps(self) -> int:
-        return 5 * self.size**2
 
     @property
     def missions(self) -> tuple[str, ...]:
@@ -211,7 +197,7 @@ class GoToThing(_OneRoom):
         target = things.pick(placing.below(rolls[0], count))
         goal = PlaceGoal(x=target.x, y=target.y)
         mission = sentence("go to the", _words(target))
-        return placing.level(grid, _agent(rolls[1:3], grid), mission, goal, 5 * size**2)
+        return placing.level(grid, _agent(rolls[1:3], grid), mission, goal, self.limit(size))
 
 
 def _words(thing: Things) -> jax.Array:

@@ -20,9 +20,6 @@ class TooLargeError(PlanningError):
 
 
 class _Node:
-    __slots__ = ("acts", "dominators", "free", "key", "layers", "lets_go", "looks", "outside", "seen", "special")
-    __slots__ += ("touched", "undoes")
-
     def __init__(self, key: Key, free: int, special: int, acts: list[Way], looks: list[Way]):
         self.key = key
         self.free = free  # cells that can be entered without a further need
