@@ -17,6 +17,7 @@ from palaestra.envs.registration import make_functional
 OVERVIEW = "minigrid"
 SUBGOALS = "minigrid-subgoals"
 SHOWN_MISSIONS = 4
+GALLERY_COLUMNS = 3
 FEW_LEVELS = 8  # of a bank, for tables that do not depend on how many there are
 
 ACTIONS = """\
@@ -134,6 +135,14 @@ def overview_text(pages: list[str]) -> str:
             "# MiniGrid and BabyAI",
             "",
             INTRODUCTION,
+            "[Where this and the package differ](../guides/minigrid_parity.md): a table.",
+            "",
+            "## Gallery",
+            "",
+            "The planner's shortest plans, two levels each:",
+            "",
+            *_gallery(pages),
+            "",
             "## Families",
             "",
             *rows,
@@ -183,6 +192,15 @@ def _title(page: str) -> str:
 def _picture(page: str) -> list[str]:
     picture = pathlib.Path(__file__).parent / "_static" / f"{page}.gif"
     return [f"![{page}](../_static/{picture.name})", ""] if picture.exists() else []
+
+
+def _gallery(pages: list[str]) -> list[str]:
+    """Pictures that lead to their pages, in rows."""
+    cells = [f"[{_picture(page)[0]}]({page}.md) {_title(page)}" for page in pages if _picture(page)]
+    cells += [""] * (-len(cells) % GALLERY_COLUMNS)
+    rows = [cells[i : i + GALLERY_COLUMNS] for i in range(0, len(cells), GALLERY_COLUMNS)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [f"|{' |' * GALLERY_COLUMNS}", f"|{'---|' * GALLERY_COLUMNS}", *lines]
 
 
 def _made(id: str):

@@ -4,7 +4,7 @@ Letters: K tasks.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -62,7 +62,7 @@ def film(
     return frames, returns
 
 
-def half_size(frames: list[np.ndarray]) -> Iterator[np.ndarray]:
+def half_size(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Frames at half the width and height, each pixel the mean of four."""
     from PIL import Image
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import UsageError
 from .study_runs import train_run
 
 ALONE = {"alpha": 0.0}  # a task without the teacher's rewards: what is judged
@@ -39,7 +40,7 @@ class Config:
       tasks: ids in the minigrid package.
       variants: "<teacher>-<kind>", "no-reward" or "no-input" (the exact teacher with positions, ablated), or one of the
         baselines "ppo", "count", "rnd", "ride", "noveld", "amigo".
-      total_timesteps: of every learner.
+      total_timesteps: of every learner, by task; one number holds for all tasks.
       share: of the planner's mean return that counts as learned.
       num_evals: evaluations, which set how finely steps are told.
       eval_episodes: of each.
@@ -61,7 +62,7 @@ class Config:
         *ABLATIONS,
         *BASELINES,
     )
-    total_timesteps: int = 15_000_000
+    total_timesteps: tuple[int, ...] = (15_000_000,)
     num_seeds: int = 5
     seed: int = 0
     learning_rate: float = 1e-4
@@ -71,6 +72,18 @@ class Config:
     optimum_levels: int = 200
     out: str = "runs/subgoals"
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.total_timesteps) not in (1, len(self.tasks)):
+            raise UsageError(
+                f"total_timesteps: got {len(self.total_timesteps)} numbers for {len(self.tasks)} tasks; "
+                "expected one, or one for each"
+            )
+
+    def budget(self, task: str) -> int:
+        """Steps of a learner on a task."""
+        budgets = self.total_timesteps
+        return budgets[0] if len(budgets) == 1 else budgets[self.tasks.index(task)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +96,9 @@ class QuickConfig(Config):
         "MiniGrid-KeyCorridorS3R2-v0",
     )
     variants: tuple[str, ...] = ("oracle-positional", "ppo")
-    total_timesteps: int = 600_000
-    num_evals: int = 60
+    total_timesteps: tuple[int, ...] = (200_000, 200_000, 1_000_000)
+    num_evals: int = 40
+    eval_episodes: int = 50
     optimum_levels: int = 100
     out: str = "runs/subgoals_quick"
     overwrite: bool = True
@@ -143,7 +157,7 @@ def run_settings(config: Config, task: str, variant: str) -> dict[str, Any]:
         trained = ABLATIONS.get(variant, {})
         judged = trained | ALONE
         teacher_config = {"task": task_of(env, env_kwargs, trained)} if trained else {}
-    total = config.total_timesteps
+    total = config.budget(task)
     return {
         "env": env,
         "env_kwargs": env_kwargs,
@@ -184,7 +198,7 @@ def result_row(task: str, variant: str, path: Path, optimum: float, config: Conf
         "task": short(task),
         "variant": variant,
         "optimum": optimum,
-        "budget": config.total_timesteps,
+        "budget": config.budget(task),
         "steps": [step if math.isfinite(step) else None for step in steps],
         "final": [float(values[-1]) for _, values in curves],
         "curve_steps": curves[0][0].tolist(),

@@ -26,9 +26,12 @@ from ._measuring import median_rate
 def in_own_process(module: str, budget: float) -> list[dict[str, Any]]:
     """The rows that a benchmark's `main` prints, measured by a process of its own.
 
-    It is on one core before JAX starts: a pool of threads that was made for more cores would get in its own way.
+    It is on one core before JAX starts: a pool of threads that was made for more cores would get in its own way. Its
+    compilation cache is off, so that compilation is what a newcomer waits for.
     """
-    done = subprocess.run([sys.executable, "-m", module, str(budget)], stdout=subprocess.PIPE, text=True, check=True)
+    command = [sys.executable, "-m", module, str(budget)]
+    uncached = {**os.environ, "PALAESTRA_CACHE": ""}
+    done = subprocess.run(command, env=uncached, stdout=subprocess.PIPE, text=True, check=True)
     rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return rows
 

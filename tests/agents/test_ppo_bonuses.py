@@ -76,7 +76,7 @@ def test_a_bonus_that_counts_nothing_changes_nothing(key):
 
 
 @pytest.mark.parametrize("name", BONUSES)
-def test_every_bonus_resumes_with_the_same_bits_and_agrees_over_seeds_and_devices(name):
+def test_every_bonus_resumes_with_the_same_bits(name):
     agent = agent_with(BONUSES[name])
     assert isinstance(agent, OnlineAgent)
     hash(agent)
@@ -88,6 +88,13 @@ def test_every_bonus_resumes_with_the_same_bits_and_agrees_over_seeds_and_device
     half, _ = program.advance(program.init(3), 1)
     restored = from_arrays(to_arrays(half)[0], program.template())
     assert same_bits(whole, program.advance(restored, 1)[0])
+
+
+@pytest.mark.parametrize("name", ["ride", *(pytest.param(n, marks=pytest.mark.slow) for n in BONUSES if n != "ride")])
+def test_every_bonus_agrees_over_seeds_and_devices(name):
+    agent = agent_with(BONUSES[name])
+    alone = Program(agent, 1, 2, num_devices=1)
+    whole, _ = alone.advance(alone.init(3), 2)
 
     spread = Program(agent, 3, 2, num_devices=2)
     assert spread.layout.shared == "lanes"

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from palaestra.experiments import assemble, cli
+from palaestra.experiments.errors import UsageError
 from palaestra.experiments.subgoal_plots import curves_figure
 from palaestra.experiments.subgoals_study import Config, QuickConfig, mean_optimum, run_settings, table, with_ratios
 
@@ -59,10 +60,18 @@ def test_the_optimum_is_the_planners():
     assert 0.9 < mean_optimum(TASK, 5) < 1.0
 
 
+def test_budgets_are_one_per_task_or_one_for_all():
+    tasks = ("A", "B")
+    assert Config(tasks=tasks, total_timesteps=(5,)).budget("B") == 5
+    assert Config(tasks=tasks, total_timesteps=(5, 6)).budget("B") == 6
+    with pytest.raises(UsageError, match="total_timesteps: got 3 numbers for 2 tasks"):
+        Config(tasks=tasks, total_timesteps=(1, 2, 3))
+
+
 @pytest.mark.slow
 def test_a_tiny_study_runs(tmp_path, capsys):
     out = tmp_path / "study"
-    sizes = ["--total-timesteps", "4096", "--num-seeds", "2", "--num-evals", "2", "--optimum-levels", "4"]
+    sizes = ["--total-timesteps", "[4096]", "--num-seeds", "2", "--num-evals", "2", "--optimum-levels", "4"]
     words = ["--tasks", json.dumps([TASK]), "--eval-episodes", "4", "--out", str(out)]
     assert cli.main(["study", "subgoals_quick", *sizes, *words]) == 0
     assert "| KeyCorridorS3R1 | oracle-positional |" in capsys.readouterr().out

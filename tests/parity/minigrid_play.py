@@ -5,6 +5,7 @@ Letters: N episodes, T steps.
 
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from palaestra.envs.minigrid.observe import encode, full_words
 from palaestra.envs.minigrid.rules import DodgeObstacles
 from palaestra.envs.minigrid.words import decode
 
+LIMIT = 200  # steps of a random episode
 LIKELY = (0, 1, 2, 2, 2, 2, 3, 3, 4, 5, 5, 6)  # actions of a random player who gets around
 
 
@@ -42,31 +44,38 @@ class Episodes:
 
 
 def play(name, policy, limit, steps):
-    """Plays episodes of seeds from 0 in the package until there are so many steps; `policy(env, rng, t)` acts.
+    """Plays episodes of seeds from 0 in the package until there are so many steps.
 
-    An action towards a cell outside of the grid, which the package refuses to look up, ends an episode.
+    `policy(env, rng)` gives the actions of an episode one after the other. An action towards a cell outside of the
+    grid, which the package refuses to look up, ends an episode.
     """
     env, episodes = reference.make_reference(name), []
     while sum(len(actions) for _, actions, *_ in episodes) < steps:
-        episodes.append(_play_one(env, len(episodes), policy, limit))
+        episodes.append(play_one(env, len(episodes), policy, limit))
+    return gather(name, episodes)
+
+
+def gather(name, episodes):
+    """What `play_one` gave for seeds 0, 1, ... as arrays."""
     firsts, actions, laters, grids, missions = zip(*episodes, strict=True)
     lengths = np.array([len(a) for a in actions])
-    seeds = range(len(episodes))
-    padded = np.zeros((len(seeds), limit), np.int32)
+    limit = -(-max(lengths) // 100) * 100  # few distinct shapes
+    padded = np.zeros((len(episodes), limit), np.int32)
     for row, taken in zip(padded, actions, strict=True):
         row[: len(taken)] = taken
     later = {k: _padded([[record[k] for record in later] for later in laters], limit) for k in laters[0][0]}
     first = {k: np.stack([record[k] for record in firsts]) for k in firsts[0]}
-    return Episodes(name, tuple(seeds), padded, lengths, list(missions), first, later, np.stack(grids))
+    seeds = tuple(range(len(episodes)))
+    return Episodes(name, seeds, padded, lengths, list(missions), first, later, np.stack(grids))
 
 
-def _play_one(env, seed, policy, limit):
+def play_one(env, seed, policy, limit):
+    """One episode of at most `limit` steps: what was said first, the actions, what was said later, grid, mission."""
     obs, _ = reference.reset(env, seed)
     rng = np.random.default_rng(seed)
     first, mission = _record(env, obs, 0.0, False, False), obs["mission"]
     actions, later = [], []
-    for t in range(limit):
-        action = int(policy(env, rng, t))
+    for action in itertools.islice(policy(env, rng), limit):
         try:
             obs, reward, terminated, truncated, _ = env.step(action)
         except AssertionError:  # the package looks up a cell outside of the grid
@@ -102,9 +111,11 @@ def _padded(rows, limit):
     return out
 
 
-def random_policy(env, rng, t):
-    action = rng.choice(LIKELY)
-    return action if action < env.action_space.n else 2
+def random_policy(env, rng):
+    """Actions of a random player, without end."""
+    while True:
+        action = int(rng.choice(LIKELY))
+        yield action if action < env.action_space.n else 2
 
 
 def differences(episodes, **options):

@@ -3,10 +3,10 @@
 import pytest
 from palaestra.envs.minigrid.ids import FAMILIES
 
-from .minigrid_play import differences, play, random_policy
+from .minigrid_mixed import PLANLESS, mixed_play
+from .minigrid_play import LIMIT, differences, play, random_policy
 
 NAMES = [name for family in FAMILIES for name in family.names if "-WFC-" not in name]
-LIMIT = 200  # steps of an episode that are compared
 
 # One id of every rule, and of every kind of instruction: the default selection.
 FAST = (
@@ -19,6 +19,12 @@ FAST = (
     *("MiniGrid-Fetch-6x6-N2-v0", "MiniGrid-GoToObject-6x6-N2-v0", "MiniGrid-PutNear-6x6-N2-v0"),
     *("MiniGrid-MemoryS7-v0", "MiniGrid-RedBlueDoors-6x6-v0", "MiniGrid-Dynamic-Obstacles-6x6-v0"),
     *("BabyAI-MiniBossLevel-v0", "BabyAI-OpenDoorsOrderN4Debug-v0", "BabyAI-PutNextS5N2Carrying-v0"),
+)
+
+# Of each rule an id with short episodes.
+FAST_MIXED = (
+    *("MiniGrid-DoorKey-5x5-v0", "MiniGrid-Fetch-5x5-N2-v0", "MiniGrid-Dynamic-Obstacles-5x5-v0"),
+    *("MiniGrid-PutNear-6x6-N2-v0", "MiniGrid-MemoryS7-v0", "BabyAI-GoToSeqS5R2-v0"),
 )
 
 
@@ -45,8 +51,35 @@ def test_long_random_play_is_the_same(name):
 
 def compare(name, steps):
     episodes = play(name, random_policy, LIMIT, steps)
-    carrying = name.endswith("Carrying-v0")  # the package makes the first observation before it hands out the object
+    assert_same(episodes)
+    assert episodes.steps >= steps
+
+
+def assert_same(episodes):
+    carrying = episodes.name.endswith("Carrying-v0")  # the package looks before it hands out the object
     assert not differences(episodes, reference_first_view=carrying)
     if carrying:
         assert 0 < differences(episodes)["image"] <= len(episodes.seeds)
-    assert episodes.steps >= steps
+
+
+@pytest.mark.parametrize("name", FAST_MIXED)
+def test_solved_and_failed_episodes_are_the_same(name):
+    compare_mixed(name, episodes=6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_many_solved_and_failed_episodes_are_the_same(name):
+    """Whole episodes, of which plans solve about half: rewards, ends and limits of time."""
+    compare_mixed(name, episodes=12)
+
+
+def compare_mixed(name, episodes):
+    played = mixed_play(name, episodes)
+    assert_same(played)
+    ended = played.later["terminated"].any(1) | played.later["truncated"].any(1)
+    assert ended.all()
+    if name in PLANLESS:
+        assert played.successes == 0
+    else:
+        assert 0.3 * episodes <= played.successes <= 0.7 * episodes
