@@ -30,6 +30,12 @@ def test_every_way_to_step_has_a_speed():
     assert vector_rate(GRID, 4, 0.02) > 0
 
 
+def test_making_levels_has_a_speed():
+    make = minigrid._Levels(GRID)
+    assert make() == make.BATCH and make.compile_seconds > 0
+    assert minigrid._resets("MiniGrid-DoorKey-8x8-v0")() == 10
+
+
 def test_a_peer_that_is_not_there_is_left_out(monkeypatch):
     monkeypatch.delenv(minigrid.NAVIX, raising=False)
     monkeypatch.setattr(minigrid.importlib.util, "find_spec", lambda name: None)

@@ -137,6 +137,17 @@ def differences(episodes, **options):
     return found | {k: v for k, v in (("grid", grids), ("mission", said)) if v}
 
 
+def shows_empty_hands_first(name):
+    """Whether the package makes the first observation before it hands out the object; ours does on request only."""
+    return name.endswith("Carrying-v0")
+
+
+def differences_after_all(episodes):
+    """`differences` with every oddity of the package on."""
+    odd = {"reference_first_view": True} if shows_empty_hands_first(episodes.name) else {}
+    return differences(episodes, **odd)
+
+
 def _unequal(a, b):
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     return (np.abs(a - b) > 1e-6).reshape(*a.shape[:2], -1).any(-1)
