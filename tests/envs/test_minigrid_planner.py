@@ -57,13 +57,14 @@ CHOSEN = [id_of("MiniGrid", name) for name in SOME] + [id_of("BabyAI", name) for
 
 def levels(name, seeds):
     """(live environment just reset, level, rule) for every seed."""
-    env = reference.make_reference(name)
+    try:
+        env = reference.make_reference(name)
+        reference.reset(env, 0)
+    except ReferenceError as error:
+        pytest.skip(str(error))
     rule = reference.rule_of(env)
     for seed in seeds:
-        try:
-            reference.reset(env, seed)
-        except ReferenceError as error:
-            pytest.skip(str(error))
+        reference.reset(env, seed)
         yield env, reference.import_level(env), rule
 
 
@@ -302,6 +303,14 @@ def test_errands_solve_what_they_should_and_are_no_shorter(name):
             _, reward, terminated, _, _ = env.step(action)
         assert terminated and reward > 0
         assert len(found.actions) >= plan(level, rule).length
+
+
+def test_errands_make_room_where_something_is_to_be_put():
+    """The red key goes beside a box in a corner, and keys lie on either side of it."""
+    level, rule = level_of("BabyAI-MoveTwoAcrossS8N9-v0", 38)
+    task = task_of(level, rule)
+    found = run_errands(task, start_of(task), 0, 1000)
+    assert found.config.pending == 0b10
 
 
 def test_errands_that_lead_nowhere_say_so():

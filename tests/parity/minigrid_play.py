@@ -123,7 +123,7 @@ def differences(episodes, **options):
     env = make_minigrid(episodes.name, levels=bank.import_bank(episodes.name, episodes.seeds), **options)
     levels = jax.tree.map(jnp.asarray, env.source.levels)
     obstacles = episodes.later.get("obstacles", np.zeros((*episodes.actions.shape, 0, 2), np.int32))
-    first, later, last = jax.device_get(_replay(env)(levels, episodes.actions, obstacles))
+    first, later, last = jax.device_get(replay(env)(levels, episodes.actions, obstacles))
     during = np.arange(episodes.actions.shape[1]) < episodes.lengths[:, None]
     found = {}
     for name in first:
@@ -154,7 +154,7 @@ def _unequal(a, b):
 
 
 @functools.cache
-def _replay(env):
+def replay(env):
     """(levels (N,), actions (N, T), obstacles (N, T, K, 2)) -> what ours says at the start, later, and whole grids."""
     rule, params = env.source.rule, env.default_params
 

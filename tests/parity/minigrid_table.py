@@ -6,10 +6,11 @@ Per family: every id's 2,000 random steps and 12 whole episodes of which plans s
 
 import collections
 
+import jax
 from palaestra.envs.minigrid.ids import FAMILIES
 
 from .minigrid_mixed import mixed_play
-from .minigrid_play import LIMIT, differences_after_all, play, random_policy
+from .minigrid_play import LIMIT, differences_after_all, play, random_policy, replay
 
 COLUMNS = ("ids", "random steps", "other steps", "episodes", "solved", "differences")
 
@@ -36,6 +37,8 @@ def main():
         names = [name for name in family.names if "-WFC-" not in name]
         if names:
             row = family_row(names)
+            replay.cache_clear()  # compiled programs: too many of them use up the memory maps of a process
+            jax.clear_caches()
             total += row
             print(f"| {family.page} | " + " | ".join(f"{row[column]:,}" for column in COLUMNS) + " |", flush=True)
     print("| all | " + " | ".join(f"{total[column]:,}" for column in COLUMNS) + " |", flush=True)

@@ -60,11 +60,11 @@ def told(name, episodes, show_last, chains):
         count = int(chains.count[seed])
         places = list(zip(chains.x[seed, :count].tolist(), chains.y[seed, :count].tolist(), strict=True))
         tracker, rng = Tracker(env, places, show_last), np.random.default_rng(seed)
-        row = {"action": [], "reward": [], "completed": [], "index": [], "shown": [], "over": []}
+        row = {"action": [], "reward": [], "completed": [], "index": [], "shown": [], "terminated": []}
         for _ in range(LIMIT):
             action = policy(rng)
             reward, terminated, truncated, completed, index = tracker.step(action)
-            values = (action, reward, completed, index, tracker.shown(), terminated or truncated)
+            values = (action, reward, completed, index, tracker.shown(), terminated)
             for key, value in zip(row, values, strict=True):
                 row[key].append(value)
             if terminated or truncated:
@@ -99,15 +99,17 @@ def compare(name, episodes, show_last=False):
     for i, row in enumerate(rows):
         actions[i, : len(row["action"])] = row["action"]
     ours = jax.device_get(replay(env)(jnp.arange(episodes, dtype=jnp.float32), actions))
-    reached = 0
+    reached = ended = 0
     for i, row in enumerate(rows):
         n = len(row["action"])
-        reward, completed, index, shown, _ = (leaf[i, :n] for leaf in ours)
+        reward, completed, index, shown, terminated = (leaf[i, :n] for leaf in ours)
         np.testing.assert_allclose(reward, row["reward"], atol=1e-6)
         np.testing.assert_array_equal(completed, row["completed"])
         np.testing.assert_array_equal(index, row["index"])
         np.testing.assert_array_equal(shown, row["shown"])
-        reached += int(row["completed"].sum())
+        np.testing.assert_array_equal(terminated, row["terminated"])
+        reached, ended = reached + int(row["completed"].sum()), ended + int(row["terminated"].sum())
+    assert ended > 0
     return reached
 
 

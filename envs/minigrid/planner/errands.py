@@ -87,10 +87,17 @@ class _Agent:
             places = [self.config.places[i] for i in bits(clause.fixed)]
             near = [place for place in places if place >= 0] + [self.world.doors[i].cell for i in bits(clause.doors)]
             around = self.board.beside(sum(1 << cell for cell in near)) if near else clause.cells
-            self.reach(around & self.world.vacant & self.world.passable(self.config))
+            if not self.free(around):
+                self.reach(around & sum(1 << place for place in self.config.places if place >= 0))
+                self.clear(self.world.front(self.pose), around)
+            self.reach(self.free(around))
             if self.config.fresh:
                 self.act(DONE)
             self.act(DROP)
+
+    def free(self, cells_: int) -> int:
+        """Those of `cells_` that something can be put into."""
+        return cells_ & self.world.vacant & self.world.passable(self.config)
 
     def carries(self, things: int) -> bool:
         """Whether one of `things` is carried."""
