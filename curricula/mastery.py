@@ -7,6 +7,7 @@ learner does without.
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from .intake import Tally, count_rows, empty_tally, usable_rows
 class MasteryState(struct.PyTreeNode):
     """Where on the path the learner is, and what it has shown there."""
 
+    moves: jax.Array  # () int32, steps made so far, at most as many as lead to the end
     stage: jax.Array  # () float32 in [0, 1]
     seen: jax.Array  # () float32, episodes on this stage
     won: jax.Array  # () float32, successes among them
@@ -65,7 +67,9 @@ class Mastery:
         del key  # nothing to draw
         self._ends(space)
         zero = jnp.zeros(())
-        return MasteryState(stage=zero, seen=zero, won=zero, rate=zero, tally=empty_tally(), space=space)
+        return MasteryState(
+            moves=jnp.zeros((), jnp.int32), stage=zero, seen=zero, won=zero, rate=zero, tally=empty_tally(), space=space
+        )
 
     def sample(self, state: MasteryState, key: jax.Array, count: int) -> tuple[MasteryState, jax.Array, jax.Array]:
         """The task of the present stage, `count` times; meta is the stage."""
@@ -81,9 +85,11 @@ class Mastery:
         won = state.won + jnp.sum(jnp.where(counts, outcome.success, 0.0))
         decides = seen >= self.episodes
         rate = won / jnp.maximum(seen, 1.0)
-        moves = decides & (rate >= self.threshold)
+        mastered = decides & (rate >= self.threshold)
+        moves = jnp.minimum(state.moves + mastered.astype(jnp.int32), self._last)
         return state.replace(
-            stage=jnp.where(moves, jnp.minimum(1.0, state.stage + self.step), state.stage),
+            moves=moves,
+            stage=self._stage(moves),
             seen=jnp.where(decides, 0.0, seen),
             won=jnp.where(decides, 0.0, won),
             rate=jnp.where(decides, rate, state.rate),
@@ -111,6 +117,15 @@ class Mastery:
 
     def snapshot(self, state: MasteryState) -> dict[str, jax.Array]:
         return {"task": self._task(state), "stage": state.stage}
+
+    @property
+    def _last(self) -> int:
+        """How many moves lead to the end: 1 / step, rounded up unless it is whole but for rounding, as for 0.02."""
+        return min(math.ceil(1.0 / self.step - 1e-6), np.iinfo(np.int32).max)
+
+    def _stage(self, moves: jax.Array) -> jax.Array:
+        """() float32: a product, since a sum of steps would drift."""
+        return jnp.where(moves >= self._last, 1.0, jnp.minimum(1.0, moves.astype(jnp.float32) * self.step))
 
     def _ends(self, space: TaskSpace) -> tuple[np.ndarray, np.ndarray]:
         """The first and the last task (D,)."""

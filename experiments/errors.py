@@ -43,7 +43,7 @@ class InputFileError(PalaestraError):
 
 
 class RunFolderError(PalaestraError):
-    """A run folder that another run holds, or that already contains one."""
+    """A run folder that another run holds, or that already contains one; a file to write that is there already."""
 
     code = ExitCode.BUSY
 

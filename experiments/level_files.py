@@ -18,14 +18,15 @@ def load_bank(path: Path) -> LevelBank:
     """The bank of a file.
 
     Raises:
-      InputFileError: no such file.
+      InputFileError: no such file, or one that cannot be read.
       BankFileError: a file that holds no bank, or one that was changed.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
+        what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot read the file ({error})"
         raise InputFileError(
-            problem("no such file", "level bank", str(path), "a file of `palaestra levels make`"),
+            problem(what, "level bank", str(path), "a file of `palaestra levels make`"),
             hint="Check the path.",
             file=path,
         ) from error

@@ -49,7 +49,7 @@ def error_envelope(verb: str, error: BaseException, code: int, warnings: Sequenc
         "message": redact(known.message if known else str(error)),
         "hint": redact(known.hint) if known else "",
         "file": known.file if known else None,
-        "key": known.key if known else None,
+        "key": redact(known.key) if known and known.key else None,  # it may be a word of the user's own
     }
     return _dump(verb, False, None, {}, warnings, described)
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..envs.minigrid import cells
 from ..envs.minigrid.bank import LevelBank, import_bank
 from ..envs.minigrid.level import Level
 from ..envs.minigrid.subgoals import answers
@@ -32,12 +33,15 @@ class LevelPlan:
     Attributes:
       seed: of the level.
       subgoals: in order.
+      complete: whether the last of them completes the mission. It is then the task itself, which an environment
+        neither shows nor pays; where it does not, all are there to help.
       mistakes: what was wrong with the answer, if anything.
       said: the answer as it was given.
     """
 
     seed: int
     subgoals: tuple[Subgoal, ...]
+    complete: bool = True
     mistakes: tuple[str, ...] = ()
     said: str = ""
 
@@ -70,8 +74,24 @@ class Plans:
           kind: "positional" takes the plans' cells; "representation" and "language" take the objects they name.
         """
         bank, scheme = self.bank, scheme_of(self.name)
-        chains = answers.chains([plan.subgoals for plan in self.plans], bank.levels, kind)
+        complete = [plan.complete for plan in self.plans]
+        chains = answers.chains([plan.subgoals for plan in self.plans], bank.levels, kind, complete)
         return TableGuide(bank, chains, scheme.mistakes if scheme else ANY_OBJECT)
+
+
+def check_least(settings: Any, least: Mapping[str, int]) -> None:
+    """Refuses settings below what they must be.
+
+    Args:
+      settings: whose attributes they are.
+      least: {name: smallest value}.
+
+    Raises:
+      ValueError: naming the setting, its value and the smallest one.
+    """
+    for name, value in least.items():
+        if getattr(settings, name) < value:
+            raise ValueError(f"{name}={getattr(settings, name)}; expected at least {value}")
 
 
 def levels_of(bank: LevelBank) -> list[Level]:
@@ -128,16 +148,28 @@ def load_plans(path: Path) -> Plans:
 
 def _read_plan(path: Path, entry: Mapping[str, Any], level: Level) -> LevelPlan:
     """A plan that tells no mistakes must have none; of others, what can be shown to an agent."""
-    steps, mistakes = entry.get("subgoals", []), tuple(map(str, entry.get("mistakes", ())))
+    for field, kind, expected in _FIELDS:
+        if not isinstance(entry.get(field, kind()), kind):
+            raise _refuse(path, f"seed {entry['seed']}, {field}", entry[field], expected)
+    steps, mistakes = entry.get("subgoals", []), tuple(map(str, entry.get("mistakes", [])))
     wrong = answers.problems({"subgoals": steps}, level) if steps and not mistakes else []
     if wrong:
         raise _refuse(path, f"seed {entry['seed']}", "; ".join(wrong), "subgoals that fit the level")
+    subgoals = answers.usable({"subgoals": steps}, level)
     return LevelPlan(
         seed=entry["seed"],
-        subgoals=answers.usable({"subgoals": steps}, level),
+        subgoals=subgoals,
+        complete=entry.get("complete", True) and answers.completes({"subgoals": steps}, level, subgoals),
         mistakes=mistakes,
         said=str(entry.get("said", "")),
     )
+
+
+_FIELDS: tuple[tuple[str, type, str], ...] = (
+    ("subgoals", list, "a list"),
+    ("mistakes", list, "a list"),
+    ("complete", bool, "true or false"),
+)
 
 
 def _refuse(path: Path, where: str, got: Any, expected: str) -> InputFileError:
@@ -145,24 +177,40 @@ def _refuse(path: Path, where: str, got: Any, expected: str) -> InputFileError:
 
 
 def exact_plans(name: str, seeds: Sequence[int]) -> Plans:
-    """The subgoals that are right: by the family's scheme where it has one, else by the planner."""
+    """The subgoals that are right: by the family's scheme where it has one, else by the planner.
+
+    Raises:
+      ReferenceError: an id that the package does not have, or levels of different sizes.
+      PlanningError: a family without a scheme, and a level that the planner cannot solve: it has no solution, asks for
+        too much work, or is judged by a rule that moves things at random.
+    """
     bank, scheme = import_bank(name, seeds), scheme_of(name)
+    levels = levels_of(bank)
     if scheme is not None:
         chains = jax.device_get(jax.jit(jax.vmap(scheme.chain))(bank.levels))
-        cells = [
-            list(zip(chains.x[i, :n].tolist(), chains.y[i, :n].tolist(), strict=True))
+        found = [
+            (list(zip(chains.x[i, :n].tolist(), chains.y[i, :n].tolist(), strict=True)), True)
             for i, n in enumerate(np.asarray(chains.count))
         ]
     else:
-        cells = [_planned_cells(level, bank) for level in levels_of(bank)]
+        found = [_planned_cells(level, bank) for level in levels]
     plans = tuple(
-        LevelPlan(int(seed), tuple(answers.subgoal_at(level, x, y) for x, y in found))
-        for seed, level, found in zip(bank.seeds, levels_of(bank), cells, strict=True)
+        LevelPlan(int(seed), tuple(answers.subgoal_at(level, x, y) for x, y in places), complete)
+        for seed, level, (places, complete) in zip(bank.seeds, levels, found, strict=True)
     )
     return Plans(name=bank.name, teacher="planner", template="", plans=plans)
 
 
-def _planned_cells(level: Level, bank: LevelBank) -> list[tuple[int, int]]:
+def _planned_cells(level: Level, bank: LevelBank) -> tuple[list[tuple[int, int]], bool]:
+    """Where the objects of a plan stand, each once, and whether the last one completes the mission.
+
+    Openings and places to put something down hold nothing at reset, so nothing could be said about them.
+    """
     from ..envs.minigrid.planner import plan
 
-    return [(subgoal.x, subgoal.y) for subgoal in plan(level, bank.rule).subgoals]
+    steps = plan(level, bank.rule).subgoals
+    named: dict[tuple[int, int], int] = {}  # cell: the first step that is about it
+    for number, step in enumerate(steps):
+        if cells.KINDS[int(cells.kind(step.word))] in answers.OBJECTS:
+            named.setdefault((step.x, step.y), number)
+    return list(named), len(steps) - 1 in named.values()

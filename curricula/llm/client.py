@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -114,7 +113,6 @@ class Client:
         """
         self.config = config
         self._exchange = Exchange(config, timing)
-        self._turn = threading.RLock()
 
     @property
     def cache(self) -> Cache:
@@ -133,7 +131,7 @@ class Client:
 
         Raises:
           ServerError: if a question got no answer; those answered before are in the cache.
-          BudgetError: before the first request that would begin after the budget is spent.
+          SpentError: before the first request that would begin after the budget is spent.
           OfflineError: if `offline` is set and an answer is not in the cache.
           CredentialError: if the variable that should hold the API key is empty.
           CacheError: if the cache cannot be read or written.
@@ -145,7 +143,7 @@ class Client:
             ladder = Ladder(self.cache, self.config)
             return [self._reply(session, ladder, request) for request in requests]
 
-        with self._turn:
+        with self._exchange.turn:
             replies = self._exchange.gather(make)
             self._exchange.counters.repaired += sum(reply.repaired for reply in replies)
             self._exchange.counters.invalid += sum(bool(reply.errors) for reply in replies)
@@ -177,7 +175,7 @@ class Client:
         ]
         row, cached = await self._complete(session, ladder, request, messages)
         second = self._judged(request, row, cached)
-        better = first if second.value is None and first.value is not None else second
+        better = first if second.errors and second.value is None and first.value is not None else second
         return dataclasses.replace(
             better,
             attempts=first.attempts + second.attempts,

@@ -26,7 +26,8 @@ class Config:
     model: str
     """Name of the model, as the server knows it."""
     api_key_env: str = ""
-    """Name of the environment variable that holds the API key; empty for a server that wants none."""
+    """Name of the environment variable that holds the API key; empty for a server that wants none. A value of fewer
+    than 8 characters is taken for a placeholder: it is sent, but not masked where it comes back."""
     temperature: float = 0.0
     """Sampling temperature; 0 takes the likeliest token."""
     seed: int | None = 0
@@ -56,7 +57,7 @@ class Config:
     price_out: float = 0.0
     """Price of a million answer tokens, in the same currency."""
     budget: float | None = None
-    """No request begins once this much is spent; needs a price."""
+    """No request begins once a client has spent this much; up to `concurrency` more may be in flight. Needs a price."""
     offline: bool = False
     """Forbids the network: every answer must be in the cache."""
     cache: Path | None = None
@@ -121,7 +122,12 @@ def _check_address(address: Any) -> None:
             hint="Put the key into an environment variable and its name into api_key_env",
             key="base_url",
         )
-    _require("base_url", address, sound and not re.search(r"\s", address), expected)
+    if not sound or re.search(r"\s", address):
+        raise OptionError(
+            "setting of the model server: base_url; got something that is no address (not shown, as it may be the key "
+            f"itself); expected {expected}",
+            key="base_url",
+        )
 
 
 def _check_variable(name: Any) -> None:

@@ -42,7 +42,10 @@ def bearer(variable: str) -> str:
 
 
 def mask(value: Any, variable: str) -> Any:
-    """`value`, JSON or text, with the key replaced by `***` wherever it occurs; also in names of fields."""
+    """`value`, JSON or text, with the key replaced by `***` wherever it occurs; also in names of fields.
+
+    A key of fewer than 8 characters is taken for a placeholder and left as it is.
+    """
     if not variable or len(os.environ.get(variable, "")) < _MIN_LENGTH:
         return value
     if isinstance(value, str):

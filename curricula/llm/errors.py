@@ -4,7 +4,9 @@ from ...envs.errors import PalaestraError
 
 
 class LLMError(PalaestraError):
-    """Base of the errors below."""
+    """Base of the errors below: by default, a service that gave no answer."""
+
+    code = 8
 
 
 class ServerError(LLMError):
@@ -22,14 +24,18 @@ class ServerError(LLMError):
 class CredentialError(LLMError):
     """The environment variable that should hold the API key is empty or cannot be sent."""
 
+    code = 2
+
 
 class OfflineError(LLMError):
     """An answer is not in the cache, and the network is forbidden."""
 
 
-class BudgetError(LLMError):
+class SpentError(LLMError):
     """The budget is spent; the request that would have come next was not sent."""
 
 
 class CacheError(LLMError):
     """A cache file that cannot be read or written, or lines that do not belong in one."""
+
+    code = 4

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import datetime
 import json
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
+from urllib.parse import unquote
 
 from ...envs.errors import OptionError, short
 from .cache import Cache, Row, canonical, key_of
@@ -20,13 +22,19 @@ _Result = TypeVar("_Result")
 
 
 class Exchange:
-    """Cache, counters and transport of one configuration."""
+    """Cache, counters and transport of one configuration.
+
+    Attributes:
+      turn: held while questions are out, so that calls from several threads come one after another: they share the
+        cache's connection, and equal questions are sent once. Whoever holds it may gather.
+    """
 
     def __init__(self, config: Config, timing: Timing) -> None:
         """Opens the cache; raises CacheError where that is not possible."""
         self.config = config
         self.cache = Cache(config.cache, must_exist=config.offline)
         self.counters = Counters(config.price_in, config.price_out)
+        self.turn = threading.RLock()
         self._timing = timing
         self._transport = Transport(config, self.counters, timing)
 
@@ -48,7 +56,8 @@ class Exchange:
                 raise session.failure
             return cast(list[_Result], results)
 
-        return self._transport.run(main)
+        with self.turn:
+            return self._transport.run(main)
 
     async def fetch(
         self,
@@ -64,7 +73,12 @@ class Exchange:
           asked: all that the answer depends on; JSON.
           send: asks the server.
           status: the cache's word for the data of an answer; whatever it raises keeps the answer out of the cache.
+
+        Raises:
+          OptionError: where the question or the server's address holds the API key; neither is shown.
+          OfflineError: if `offline` is set and the answer is not in the cache.
         """
+        self._check_address()
         request = canonical(asked)
         if mask(request, self.config.api_key_env) != request:
             raise OptionError("question to a model: messages; got a text that holds the API key; expected one without")
@@ -88,6 +102,17 @@ class Exchange:
             return row, True
         session.flights[key] = asyncio.ensure_future(self._ask(session, key, request, send, status))
         return await session.flights[key], False
+
+    def _check_address(self) -> None:
+        """Refuses an address that holds the key: it would reach errors, logs and the cache's table of servers."""
+        for address in (self.config.base_url, unquote(self.config.base_url)):
+            if mask(address, self.config.api_key_env) != address:
+                raise OptionError(
+                    "setting of the model server: base_url; got an address that holds the API key (not shown); "
+                    "expected one without",
+                    hint="Leave the key in the environment variable that api_key_env names",
+                    key="base_url",
+                )
 
     async def _ask(
         self,

@@ -17,7 +17,10 @@ from .transport import Session
 
 
 class HTTPEmbedder:
-    """POST {base_url}/embeddings, one text a request; D is the model's. Sampling settings play no part."""
+    """POST {base_url}/embeddings, one text a request; D is the model's. Sampling settings play no part.
+
+    Calls from several threads take turns.
+    """
 
     def __init__(self, config: Config, timing: Timing = Timing()) -> None:
         """Opens the cache and nothing else; raises CacheError where that is not possible."""

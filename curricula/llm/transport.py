@@ -17,9 +17,9 @@ from ...envs.errors import missing_extra
 from .config import Config
 from .counters import Counters
 from .credentials import bearer, mask, masked_logs
-from .errors import BudgetError, LLMError, ServerError
+from .errors import LLMError, ServerError, SpentError
 from .extraction import parse_json
-from .limits import Timing, Window
+from .limits import Entry, Timing, Window, admit
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -67,8 +67,8 @@ class Transport:
         self.config = config
         self.counters = counters
         self.timing = timing
-        self.requests = Window(config.requests_per_minute, timing)
-        self.tokens = Window(config.tokens_per_minute, timing)
+        self.requests = Window(config.requests_per_minute)
+        self.tokens = Window(config.tokens_per_minute)
 
     def run(self, main: Callable[["Session"], Awaitable[_Result]]) -> _Result:
         """Runs `main(session)` to its end, also where the caller is inside an event loop, as in a notebook."""
@@ -108,7 +108,7 @@ class Session:
 
         Raises:
           ServerError: for a refusal (a 4xx that no retry helps), or when all tries failed.
-          BudgetError: if the budget is spent.
+          SpentError: if the budget is spent.
           CredentialError: if there should be an API key and there is none.
           MissingExtraError: if httpx is not installed.
         """
@@ -150,15 +150,15 @@ class Session:
         if self._http is not None:
             await self._http.aclose()
 
-    async def _admit(self, tokens: int) -> Any:
+    async def _admit(self, tokens: int) -> Entry:
         """Waits for the rate limits; budget and failure are looked at last, as they may change meanwhile."""
-        await self._transport.requests.admit(1)
-        reserved = await self._transport.tokens.admit(tokens)
+        windows = ((self._transport.requests, 1), (self._transport.tokens, tokens))
+        _, reserved = await admit(windows, self._transport.timing)
         if self.failure is not None:
             raise Abandoned("not sent, as another request failed")
         budget, cost = self._config.budget, self._transport.counters.cost
         if budget is not None and cost >= budget:
-            raise BudgetError(
+            raise SpentError(
                 f"budget for the model server is spent: budget; got {cost:.6g} spent; expected less than {budget:.6g}",
                 hint="What was answered is in the cache; raise the budget to go on",
                 key="budget",

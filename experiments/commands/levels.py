@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ..errors import CheckFailedError, UsageError, problem, unknown
-from ..flags import whole_number
+from ..flags import flag_name, whole_number
 from ..level_files import load_bank, save_bank
 from ..output import Answer, table
 
@@ -19,7 +19,21 @@ ACTIONS = ("make", "show", "check")
 def run(flags: argparse.Namespace) -> Answer:
     if flags.action not in ACTIONS:
         raise unknown("action", flags.action, ACTIONS)
+    if flags.action != "make":
+        _refuse_flags_of_make(flags)
     return {"make": _make, "show": _show, "check": _check}[flags.action](flags)
+
+
+def _refuse_flags_of_make(flags: argparse.Namespace) -> None:
+    """A flag that changes nothing would be a promise that is not kept."""
+    for name in ("count", "first", "out"):
+        if getattr(flags, name) is not None:
+            flag = flag_name(name)
+            raise UsageError(
+                problem("flag without a use", flag, getattr(flags, name), "it with `palaestra levels make` alone"),
+                hint=f"Remove {flag}.",
+                key=flag,
+            )
 
 
 def _make(flags: argparse.Namespace) -> Answer:

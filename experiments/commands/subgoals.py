@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backend import prepare_jax
-from ..errors import unknown
+from ..errors import RunFolderError, unknown
 from ..files import write_json
 from ..output import Answer, table
 from ..own_flags import settings_from
@@ -22,21 +22,39 @@ class TemplateConfig:
       env: id in the minigrid package.
       out: the file to write.
       count: levels, of the seeds `first`, `first` + 1, ...
+      overwrite: replace `out` where it exists.
     """
 
     env: str = "MiniGrid-KeyCorridorS3R3-v0"
     out: str = "plans.json"
     count: int = 10
     first: int = 0
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        from ..subgoal_plans import check_least
+
+        check_least(self, {"count": 1, "first": 0})
 
 
 @dataclasses.dataclass(frozen=True)
-class FileConfig:
+class ShowConfig:
     """A file of plans.
 
     Attributes:
       file: its name.
-      out: where `calibrate` writes what it found; nowhere if empty.
+    """
+
+    file: str = "plans.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrateConfig:
+    """A file of plans to measure.
+
+    Attributes:
+      file: its name.
+      out: where to write what was found; nowhere if empty.
     """
 
     file: str = "plans.json"
@@ -55,7 +73,9 @@ def _collect(rest: list[str], sets: list[str], program: str) -> Answer:
     from ..subgoal_collection import CollectConfig, collect
     from ..subgoal_plans import save_plans
 
-    config = settings_from(CollectConfig, _switch(rest, ("--local", "--offline", "--strict")), sets, program)
+    switches = ("--local", "--offline", "--strict", "--overwrite")
+    config = settings_from(CollectConfig, _switch(rest, switches), sets, program)
+    _refuse_existing(Path(config.out), config.overwrite)
     plans, usage = collect(config)
     save_plans(Path(config.out), plans)
     valid = sum(not plan.mistakes for plan in plans.plans)
@@ -69,7 +89,8 @@ def _template(rest: list[str], sets: list[str], program: str) -> Answer:
     from ...envs.minigrid.bank import import_bank
     from ..subgoal_plans import LevelPlan, Plans, save_plans
 
-    config = settings_from(TemplateConfig, rest, sets, program)
+    config = settings_from(TemplateConfig, _switch(rest, ("--overwrite",)), sets, program)
+    _refuse_existing(Path(config.out), config.overwrite)
     seeds = range(config.first, config.first + config.count)
     bank = import_bank(config.env.removeprefix("palaestra/"), seeds)
     plans = Plans(bank.name, "a person", "", tuple(LevelPlan(seed, ()) for seed in seeds))
@@ -83,7 +104,7 @@ def _template(rest: list[str], sets: list[str], program: str) -> Answer:
 def _show(rest: list[str], sets: list[str], program: str) -> Answer:
     from ..subgoal_plans import load_plans
 
-    plans = load_plans(Path(settings_from(FileConfig, rest, sets, program).file))
+    plans = load_plans(Path(settings_from(ShowConfig, rest, sets, program).file))
     rows: list[list[Any]] = [
         [plan.seed, " > ".join(f"{s.object} ({s.x}, {s.y})" for s in plan.subgoals) or "-", _first(plan.mistakes)]
         for plan in plans.plans
@@ -102,7 +123,7 @@ def _calibrate(rest: list[str], sets: list[str], program: str) -> Answer:
     from ..subgoal_collection import measure
     from ..subgoal_plans import load_plans
 
-    config = settings_from(FileConfig, rest, sets, program)
+    config = settings_from(CalibrateConfig, rest, sets, program)
     plans = load_plans(Path(config.file))
     found, model = measure(plans)
     told = {"id": plans.name, "teacher": plans.teacher, "errors": dataclasses.asdict(model), **found.to_dict()}
@@ -114,5 +135,16 @@ def _calibrate(rest: list[str], sets: list[str], program: str) -> Answer:
 
 
 def _switch(rest: list[str], switches: tuple[str, ...]) -> list[str]:
-    """Switches may stand alone: `--local` is `--local true`."""
-    return [f"{word}=true" if word in switches else word for word in rest]
+    """Switches may stand alone: `--local` is `--local true`, which may be written, too."""
+    pairs = zip(rest, [*rest[1:], ""], strict=True)
+    return [f"{word}=true" if word in switches and after not in ("true", "false") else word for word, after in pairs]
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    """Plans may be hours of a person's work, or answers that were paid for.
+
+    Raises:
+      RunFolderError: the file is there and must not be replaced.
+    """
+    if path.exists() and not overwrite:
+        raise RunFolderError(f"file exists: {path}", hint="Use --overwrite or another --out.", file=path, key="out")

@@ -10,10 +10,18 @@ import time
 import pytest
 from palaestra.curricula.llm import Client, Config, Request
 from palaestra.curricula.llm.counters import Counters
-from palaestra.curricula.llm.errors import ServerError
+from palaestra.curricula.llm.errors import (
+    CacheError,
+    CredentialError,
+    LLMError,
+    OfflineError,
+    ServerError,
+    SpentError,
+)
 from palaestra.curricula.llm.extraction import extract
-from palaestra.curricula.llm.limits import Window
+from palaestra.curricula.llm.limits import Window, admit
 from palaestra.curricula.llm.schema import check_schema, violations
+from palaestra.curricula.llm.transport import Transport
 from palaestra.envs.errors import MissingExtraError, OptionError
 
 SCHEMA = {
@@ -197,6 +205,13 @@ def test_a_repair_that_is_no_json_does_not_hide_the_first_value(client, model_se
     assert reply.errors == ("the answer.cell is -1; expected at least 0",)
 
 
+def test_a_repair_that_is_a_valid_null_is_taken(client, model_server):
+    schema = {"anyOf": [SCHEMA, {"type": "null"}]}
+    model_server.in_turn(model_server.chat('{"cell": -1}'), model_server.chat("null"))
+    (reply,) = client.ask([question(schema=schema)])
+    assert (reply.value, reply.text, reply.errors, reply.repaired) == (None, "null", (), True)
+
+
 def test_the_check_sees_values_that_fit_the_schema_and_its_words_are_sent_back(client, model_server):
     seen = []
 
@@ -350,10 +365,10 @@ def test_no_minute_begins_more_than_the_limit(limit, clock, timing):
     begun = []
 
     async def main():
-        window = Window(limit, timing)
+        window = Window(limit)
 
         async def one():
-            await window.admit(1)
+            await admit([(window, 1)], timing)
             begun.append(clock.read())
 
         await asyncio.gather(*(one() for _ in range(10)))
@@ -362,6 +377,32 @@ def test_no_minute_begins_more_than_the_limit(limit, clock, timing):
     assert len(begun) == 10
     assert all(sum(start <= t < start + 60.0 for t in begun) <= limit for start in begun)
     assert max(begun) - min(begun) < 60.0 * (10 / limit) + 1.0
+
+
+def most_within_a_minute(begun, amounts):
+    """The largest sum of amounts that begin in any 60 s."""
+    return max(sum(a for t, a in zip(begun, amounts, strict=True) if start <= t < start + 60.0) for start in begun)
+
+
+def test_both_limits_hold_together(clock, timing):
+    """A request that waits for its tokens begins when they are there, not when its turn among requests came."""
+    amounts = [100, *[10] * 9]
+    begun, sent = [], []
+    config = Config("http://host/v1", "tiny", requests_per_minute=2, tokens_per_minute=100, concurrency=10)
+
+    async def main(session):
+        async def one(amount):
+            await session._admit(amount)
+            begun.append(clock.read())
+            sent.append(amount)
+
+        await asyncio.gather(*map(one, amounts))
+
+    Transport(config, Counters(0.0, 0.0), timing).run(main)
+    assert sorted(sent) == sorted(amounts)
+    assert most_within_a_minute(begun, [1] * 10) == 2
+    assert most_within_a_minute(begun, sent) <= 100
+    assert max(begun) - min(begun) < 60.0 * 5 + 1.0
 
 
 def test_requests_and_tokens_per_minute_reach_the_server(model_server, timing, clock):
@@ -444,12 +485,24 @@ def test_offline_needs_a_cache():
         ("api_key_env", "hf_canary1234567"),
         ("base_url", "https://user:canary@host/v1"),
         ("base_url", "https://host/v1?key=canary"),
+        ("base_url", "sk-canary1234567"),
+        ("base_url", "https://host/v1 canary"),
+        ("base_url", "ftp://canary/v1"),
+        ("base_url", "http://canary:99999/v1"),
     ],
 )
 def test_a_key_in_the_wrong_place_is_refused_and_not_shown(name, value):
     with pytest.raises(OptionError, match=name) as caught:
         Config(**{"base_url": "http://host/v1", "model": "m", name: value})
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(LLMError, 8), (ServerError, 8), (SpentError, 8), (OfflineError, 8), (CredentialError, 2), (CacheError, 4)],
+)
+def test_every_error_ends_a_command_with_the_code_of_its_cause(error, code):
+    assert error("x").code == code
 
 
 def test_without_httpx_the_error_names_the_extra(client, monkeypatch):

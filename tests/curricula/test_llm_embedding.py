@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+import threading
 
 import hypothesis
 import hypothesis.strategies as st
@@ -172,6 +173,20 @@ def test_a_server_is_asked_once_for_a_text_and_then_the_file(embeddings, tmp_pat
     with pytest.raises(OfflineError, match="'new'"):
         offline.embed(["new"])
     offline.close()
+
+
+def test_equal_texts_of_two_threads_are_sent_once(model_server, tmp_path):
+    body = json.dumps({"data": [{"embedding": [1, 2]}], "usage": {"prompt_tokens": 4}})
+    model_server.respond = lambda payload: model_server.says(200, body, delay=0.1)
+    embedder = HTTPEmbedder(Config(model_server.url, "small", cache=tmp_path / "answers.sqlite"))
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(embedder.embed(["a"]))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3 and len(model_server.calls) == 1 and embedder.usage().hits == 2
+    embedder.close()
 
 
 @pytest.mark.parametrize("vector", [None, [], ["a"], [True], 7])

@@ -10,7 +10,9 @@ import traceback
 
 import pytest
 from palaestra.curricula.llm import Client, Config, HTTPEmbedder, Request
-from palaestra.curricula.llm.errors import BudgetError, CredentialError, LLMError, ServerError
+from palaestra.curricula.llm.credentials import mask
+from palaestra.curricula.llm.errors import CredentialError, LLMError, ServerError, SpentError
+from palaestra.envs.errors import OptionError
 
 VARIABLE = "TEST_MODEL_KEY"
 CANARY = 'canary/"key"-0123456789'  # JSON has to escape the quotes, and may escape the slash
@@ -178,7 +180,7 @@ def test_answers_in_flight_at_a_failure_are_kept(make, model_server):
 def test_no_request_begins_once_the_budget_is_spent(concurrency, make, model_server):
     model_server.respond = lambda payload: model_server.chat("ok", usage=(400_000, 100_000))
     client = make(price_in=1.0, price_out=1.0, budget=1.2, concurrency=concurrency)  # each costs 0.5
-    with pytest.raises(BudgetError, match=r"1\.5.*expected less than 1\.2|2 spent.*expected less than 1\.2"):
+    with pytest.raises(SpentError, match=r"1\.5.*expected less than 1\.2|2 spent.*expected less than 1\.2"):
         client.ask([question(str(i)) for i in range(9)])
     assert 3 <= len(model_server.calls) < 3 + concurrency
     assert len(client.cache) == len(model_server.calls)
@@ -188,7 +190,7 @@ def test_no_request_begins_once_the_budget_is_spent(concurrency, make, model_ser
 
 
 def test_a_budget_of_nothing_sends_nothing(make, model_server):
-    with pytest.raises(BudgetError):
+    with pytest.raises(SpentError):
         make(price_in=1.0, budget=0.0).ask([question()])
     assert model_server.connections == 0
 
@@ -270,6 +272,29 @@ def test_an_echoed_key_stays_out_of_embeddings(model_server, timing, monkeypatch
     with pytest.raises(ServerError) as caught:
         embedder.embed(["a"])
     assert "***" in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["canary-0123456789", "canary%2D0123456789"])
+def test_a_key_in_the_path_of_the_address_is_refused_and_not_shown(form, model_server, timing, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "canary-0123456789")
+    settings = {"api_key_env": VARIABLE, "cache": tmp_path / "answers.sqlite"}
+    config = Config(f"{model_server.url}/{form}", "tiny", **settings)
+    client, embedder = Client(config, timing), HTTPEmbedder(config, timing)
+    for ask in (lambda: client.ask([question(schema=SCHEMA)]), lambda: embedder.embed(["a"])):
+        with pytest.raises(OptionError, match="address that holds the API key") as caught:
+            ask()
+        assert "canary" not in str(caught.value) and caught.value.key == "base_url"
+    client.close()
+    embedder.close()
+    assert model_server.connections == 0
+    assert not any(b"canary" in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_masks_leave_keys_of_fewer_than_eight_letters_as_they_are(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "1234567")
+    assert mask("key 1234567", VARIABLE) == "key 1234567"
+    monkeypatch.setenv(VARIABLE, "12345678")
+    assert mask("key 12345678", VARIABLE) == "key ***"
 
 
 def test_logs_are_left_as_they_were(make, model_server):

@@ -57,6 +57,24 @@ def test_a_threshold_of_nothing_is_a_schedule():
         assert task(teacher, state)["mass"] == mass
 
 
+@pytest.mark.parametrize(("step", "decisions"), [(0.02, 50), (0.1, 10), (0.3, 4), (1 / 3, 3), (1.0, 1), (0.001, 1000)])
+def test_small_steps_do_not_drift(step, decisions):
+    teacher = Mastery(("alpha",), end=(0.0,), threshold=0.0, episodes=1, step=step)
+    update = jax.jit(lambda state: play(teacher, state, 0.0, 1))
+    state = teacher.init(KEY, SPACE)
+    for number in range(1, decisions):
+        state = update(state)
+        assert float(state.stage) == pytest.approx(number * step, abs=1e-7) and float(state.stage) < 1
+    state = update(update(state))
+    assert float(state.stage) == 1 and int(state.moves) == decisions
+    assert task(teacher, state)["alpha"] == 0.0
+
+
+def test_a_step_too_small_to_count_is_no_error():
+    teacher = Mastery(("alpha",), end=(0.0,), threshold=0.0, episodes=1, step=1e-12)
+    assert float(play(teacher, teacher.init(KEY, SPACE), 0.0, 1).stage) == pytest.approx(1e-12)
+
+
 def test_bad_paths_are_refused():
     for options, message in (
         ({"end": (1.0,)}, "expected a number for each"),

@@ -7,6 +7,8 @@ import jax
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from palaestra.curricula.llm.schema import violations
+from palaestra.envs.errors import OptionError
 from palaestra.envs.minigrid import cells, words
 from palaestra.envs.minigrid.bank import import_bank
 from palaestra.envs.minigrid.level import Level
@@ -95,11 +97,15 @@ def test_texts_name_rooms():
         ("facing", "faces", "no line like 'Agent"),
         ("Map:\n", "Map:\nWk\n", "expected 6 rows of 11 cells"),
         ("Wk", "W?", "map cell 'W\\?'"),
+        ("at (1, 4)", "at (1, 6)", r"line '- .* box holding a .* at \(1, 6\).*expected a cell of the map, 11 x 6"),
+        ("at (1, 4)", "at (11, 4)", r"line '- .* box holding a .* at \(11, 4\)"),
     ],
 )
 def test_texts_that_are_no_levels_are_refused(old, new, message):
+    text = render(level_of(MAZE), reveal=True)
+    assert old in text
     with pytest.raises(LevelTextError, match=message):
-        parse(render(level_of(MAZE)).replace(old, new, 1))
+        parse(text.replace(old, new, 1))
 
 
 def good_answer(level):
@@ -114,7 +120,53 @@ def test_exact_subgoals_are_valid_answers():
     assert problems(answer, level) == [] and valid_prefix(answer, level) == tuple(plan)
     allowed = prompt.SCHEMA["properties"]["subgoals"]["items"]
     for entry in answer["subgoals"]:
-        assert set(allowed["required"]) <= set(entry) <= set(allowed["properties"])
+        assert set(entry) == set(allowed["properties"])
+    assert violations(answer, prompt.SCHEMA) == []
+
+
+def test_the_schema_is_one_that_strict_servers_take():
+    """Every field is required, and none may be added; what is optional may be null."""
+    for part in (prompt.SCHEMA, prompt.SCHEMA["properties"]["subgoals"]["items"]):
+        assert part["required"] == list(part["properties"]) and part["additionalProperties"] is False
+    answer = json.loads(answers.to_json(good_answer(level_of(MAZE))))
+    for confidence, fits in ((None, True), (0.5, True), (1.5, False), ("high", False)):
+        answer["subgoals"][0]["confidence"] = confidence
+        assert (violations(answer, prompt.SCHEMA) == []) == fits
+    del answer["subgoals"][0]["confidence"]
+    assert violations(answer, prompt.SCHEMA) == ["the answer.subgoals[0] lacks 'confidence'"]
+
+
+@pytest.mark.parametrize("place", ["wall", "empty"])
+def test_nothing_can_be_said_about_cells_without_an_object(place):
+    level = level_of(MAZE)
+    y, x = np.argwhere(cells.kind(level.grid) == cells.KINDS.index(place))[0]
+    with pytest.raises(OptionError, match=rf"cell \({x}, {y}\); got '{place}'; expected one of \['key'"):
+        subgoal_at(level, int(x), int(y))
+
+
+def test_an_answers_own_last_subgoal_is_told_from_one_that_is_last_by_a_cut():
+    level = level_of(MAZE)
+    plan = good_answer(level)
+    entries = json.loads(answers.to_json(plan))["subgoals"]
+    astray = entries[-1] | {"object": "key", "color": None}
+    for said, cut, complete in (
+        (entries, valid_prefix, True),
+        (entries, usable, True),
+        ([*entries[:-1], astray], valid_prefix, False),
+        ([*entries[:-1], astray], usable, True),  # wrong, but shown: it stands for the task all the same
+        ([astray, *entries], usable, False),  # names the last one's cell first
+        ([entries[0], 7, *entries[1:]], usable, True),
+        ([*entries, 7], usable, False),
+        ([*entries, entries[0]], usable, False),
+        ([*entries, entries[-1]], valid_prefix, False),
+        ([*entries, *[7] * 12], usable, False),
+        ([7], usable, False),
+        ([], usable, False),
+        (None, valid_prefix, False),
+    ):
+        answer = {"subgoals": said}
+        assert answers.completes(answer, level, cut(answer, level)) == complete, said
+    assert not answers.completes(None, level, ())
 
 
 @pytest.mark.parametrize(
@@ -167,7 +219,9 @@ def test_plans_become_chains_by_cell_or_by_object():
     dragon = Subgoal(text="", object="goal", color=None, x=3, y=2)
     by_cell = answers.chains([[astray, dragon], []], levels, "positional")
     by_object = answers.chains([[astray, dragon], []], levels, "language")
-    assert by_cell.x.tolist() == [[0, 3], [int(levels.x[1]), 0]] and by_cell.count.tolist() == [2, 1]
+    assert by_cell.x.tolist() == [[0, 3], [0, 0]] and by_cell.count.tolist() == [2, 0]
+    assert by_cell.complete.tolist() == [True, False]
+    assert answers.chains([[astray], [astray]], levels, "language", [False, True]).complete.tolist() == [False, True]
     assert (by_object.x[0, 0], by_object.y[0, 0]) == (box.x, box.y)
     assert (by_object.x[0, 1], by_object.y[0, 1]) == (3, 2)
 

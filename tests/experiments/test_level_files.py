@@ -65,6 +65,21 @@ def test_the_command_makes_shows_and_checks(tmp_path, capsys):
     assert "makes other levels" in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_read_is_not_told_as_missing(tmp_path):
+    with pytest.raises(InputFileError, match=r"cannot read the file \(.*[Dd]irectory") as caught:
+        load_bank(tmp_path)
+    assert "no such file" not in str(caught.value)
+
+
+@pytest.mark.parametrize("action", ["show", "check"])
+@pytest.mark.parametrize("flag", ["--count", "--first", "--out"])
+def test_flags_without_a_use_are_refused(action, flag, tmp_path, capsys):
+    file = tmp_path / "levels.npz"
+    save_bank(file, import_bank(IDS[0], [5]))
+    assert cli.main(["levels", action, str(file), flag, "3"]) == 2
+    assert f"flag without a use: {flag}; got '3'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

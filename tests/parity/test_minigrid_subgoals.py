@@ -109,19 +109,24 @@ def compare(name, episodes, show_last=False):
         np.testing.assert_array_equal(shown, row["shown"])
         np.testing.assert_array_equal(terminated, row["terminated"])
         reached, ended = reached + int(row["completed"].sum()), ended + int(row["terminated"].sum())
-    assert ended > 0
-    return reached
+    return reached, ended
 
 
 @pytest.mark.parametrize("show_last", [False, True])
 def test_the_rule_in_words_is_the_rule_in_arrays(show_last):
-    assert compare("MiniGrid-DoorKey-5x5-v0", 60, show_last) > 30
+    reached, ended = compare("MiniGrid-DoorKey-5x5-v0", 60, show_last)
+    assert reached > 30 and ended > 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "least"),
-    [("MiniGrid-Unlock-v0", 200), ("MiniGrid-MultiRoom-N2-S4-v0", 200), ("MiniGrid-ObstructedMaze-1Dlhb-v0", 200)],
+    ("name", "least", "ends"),
+    [
+        ("MiniGrid-Unlock-v0", 200, True),
+        ("MiniGrid-MultiRoom-N2-S4-v0", 200, True),
+        ("MiniGrid-ObstructedMaze-1Dlhb-v0", 200, False),  # too hard for chance
+    ],
 )
-def test_a_thousand_episodes_are_told_alike(name, least):
-    assert compare(name, 1000) > least
+def test_a_thousand_episodes_are_told_alike(name, least, ends):
+    reached, ended = compare(name, 1000)
+    assert reached > least and (ended > 0) == ends

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import OptionError, short
 from .. import cells
 from ..level import Level
 from .chain import Chain
@@ -41,9 +42,15 @@ class Subgoal:
 
 
 def subgoal_at(level: Level, x: int, y: int) -> Subgoal:
-    """The exact subgoal for what stands in a cell of a level."""
+    """The exact subgoal for what stands in a cell of a level.
+
+    Raises:
+      OptionError: nothing that a subgoal can be about stands there.
+    """
     word = level.grid[y, x]
     kind = cells.KINDS[int(cells.kind(word))]
+    if kind not in OBJECTS:
+        raise OptionError(f"subgoal: cell ({x}, {y}); got {short(kind)}; expected one of {list(OBJECTS)}", key="x")
     color = None if kind == "goal" else cells.COLORS[int(cells.color(word))]
     verb = {"door": "open", "goal": "go to"}.get(kind, "pick up")
     return Subgoal(text=f"{verb} the {name_of(word)}", object=kind, color=color, x=x, y=y)
@@ -51,8 +58,7 @@ def subgoal_at(level: Level, x: int, y: int) -> Subgoal:
 
 def to_json(subgoals: Sequence[Subgoal]) -> str:
     """An answer as a planner should give it."""
-    fields = [{k: v for k, v in dataclasses.asdict(s).items() if v is not None or k == "color"} for s in subgoals]
-    return json.dumps({"subgoals": fields})
+    return json.dumps({"subgoals": [dataclasses.asdict(subgoal) for subgoal in subgoals]})
 
 
 def problems(answer: Any, level: Level) -> list[str]:
@@ -91,6 +97,17 @@ def usable(answer: Any, level: Level) -> tuple[Subgoal, ...]:
         if not _malformed(entry, level):
             kept.setdefault((entry["x"], entry["y"]), _read(entry))
     return tuple(kept.values())
+
+
+def completes(answer: Any, level: Level, kept: Sequence[Subgoal]) -> bool:
+    """Whether the last of the subgoals `kept` of an answer is the answer's own last, which is the task itself.
+
+    Where it is not, the task has no entry, and all that were kept are there to help.
+    """
+    entries = answer.get("subgoals") if isinstance(answer, Mapping) else None
+    if not kept or not isinstance(entries, list) or len(entries) > MAX_SUBGOALS or _malformed(entries[-1], level):
+        return False
+    return entries.index(entries[-1]) == len(entries) - 1 and _read(entries[-1]) == kept[-1]
 
 
 def _entries(answer: Any) -> list[Any]:
@@ -145,25 +162,25 @@ def _malformed(entry: Any, level: Level) -> str | None:
     return None
 
 
-def chains(plans: Sequence[Sequence[Subgoal]], levels: Level, kind: str) -> Chain:
+def chains(
+    plans: Sequence[Sequence[Subgoal]], levels: Level, kind: str, complete: Sequence[bool] | None = None
+) -> Chain:
     """Plans for N levels as chains with leading axis N, NumPy.
 
     Args:
-      plans: one per level; an empty one becomes the agent's own cell, a subgoal that is never shown.
+      plans: one per level; an empty one gives no help.
       levels: leading axis N.
       kind: "positional" takes a plan's cells; the others take its objects, wherever the nearest one to the cell is.
+      complete: (N,) whether a plan's last entry completes the mission, so that it is the task itself; by default it
+        does. An empty plan has none.
     """
-    size = max(1, *(len(plan) for plan in plans))
-    x, y = np.zeros((2, len(plans), size), np.int32)
-    count = np.ones(len(plans), np.int32)
+    count = np.array([len(plan) for plan in plans], np.int32)
+    x, y = np.zeros((2, len(plans), max(1, int(count.max()))), np.int32)
     for row, plan in enumerate(plans):
-        if not plan:
-            x[row, 0], y[row, 0] = levels.x[row], levels.y[row]
-            continue
-        count[row] = len(plan)
         for i, subgoal in enumerate(plan):
             x[row, i], y[row, i] = place_of(subgoal, levels.grid[row], kind)
-    return Chain(x=x, y=y, count=count)
+    whole = np.ones(len(plans), bool) if complete is None else np.array(complete, bool)
+    return Chain(x=x, y=y, count=count, complete=whole & (count > 0))
 
 
 def place_of(subgoal: Subgoal, grid: np.ndarray, kind: str) -> tuple[int, int]:

@@ -22,6 +22,7 @@ def make_subgoals(
     guide: Guide | None = None,
     levels: int | Sequence[int] | LevelBank | None = None,
     shaping: str = BONUS,
+    discount: float = 0.99,
     texts: TextTable | None = None,
     show_last: bool = False,
     egocentric: bool = False,
@@ -39,7 +40,7 @@ def make_subgoals(
       guide: levels with subgoals from elsewhere, such as a `TableGuide` of a planner's or a language model's answers;
         by default the family's own scheme. It brings its levels, so `levels` must not be given.
       levels, base: as in `make_minigrid`.
-      shaping, texts, show_last, egocentric, distractors, compat: see `SubgoalGrid`.
+      shaping, discount, texts, show_last, egocentric, distractors, compat: see `SubgoalGrid`.
 
     Raises:
       OptionError: an option that is none of those, a family without a scheme, or a teacher that was not measured here.
@@ -51,6 +52,8 @@ def make_subgoals(
             raise OptionError(f"{option}={value!r}; expected one of {list(allowed)}", key=option)
     if isinstance(distractors, bool) or not isinstance(distractors, int) or distractors < 0:
         raise OptionError(f"distractors={distractors!r}; expected a whole number of at least 0", key="distractors")
+    if isinstance(discount, bool) or not isinstance(discount, int | float) or not 0 <= discount <= 1:
+        raise OptionError(f"discount={discount!r}; expected a number from 0 to 1", key="discount")
     if base.get("tasks", "parameters") != "parameters":
         raise OptionError(f'tasks={base["tasks"]!r}; expected "parameters": subgoals come with levels', key="tasks")
     if guide is None:
@@ -70,6 +73,7 @@ def make_subgoals(
         kind=kind,
         errors=error_model(name, teacher),
         shaping=shaping,
+        discount=float(discount),
         texts=HASHED_TEXTS if texts is None else texts,
         show_last=show_last,
         egocentric=egocentric,

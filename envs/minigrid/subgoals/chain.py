@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from ..generators.placing import choose_cell
@@ -20,6 +21,12 @@ class Chain(struct.PyTreeNode):
     x: Leaf  # (K,) int32
     y: Leaf  # (K,) int32
     count: Leaf  # () int32
+    complete: Leaf | None = None  # () bool, whether the last one is the task itself; None: it is
+
+    @property
+    def helping(self) -> Any:
+        """() int32: how many come before the task itself."""
+        return self.count - (1 if self.complete is None else self.complete.astype(np.int32))
 
 
 def words_at(grid: Any, chain: Chain) -> Any:
@@ -51,14 +58,14 @@ def insert(chain: Chain, positions: jax.Array, x: jax.Array, y: jax.Array) -> Ch
     """The chain with further subgoals before the ones that stand at `positions`; K grows by their number.
 
     Args:
-      positions: (N,) int32, at most `count - 1`, so that the last subgoal stays the last.
+      positions: (N,) int32, at most `chain.helping`, so that the task itself stays the last.
       x, y: (N,) int32.
     """
     size = chain.x.shape[0]
     here = jnp.arange(size, dtype=jnp.int32)
     rank = jnp.concatenate([jnp.where(here < chain.count, 2 * here + 1, 2 * size), 2 * positions])
     order = jnp.argsort(rank, stable=True)
-    return Chain(
+    return chain.replace(
         x=jnp.concatenate([chain.x, x])[order],
         y=jnp.concatenate([chain.y, y])[order],
         count=chain.count + positions.shape[0],

@@ -42,7 +42,6 @@ class SubgoalState(struct.PyTreeNode):
 
     base: State
     chain: Chain  # as the teacher gave it
-    right: jax.Array  # (K,) bool, which of them are as they should be
     shown: jax.Array  # (K,) bool, which of them the agent gets to see
     index: jax.Array  # () int32, the current one
     since: jax.Array  # () int32, steps since the one before it was reached
@@ -57,7 +56,8 @@ class SubgoalGrid(TaskEnv):
 
     A subgoal is reached when the agent stands on its cell or the cell's contents change. Only the current one counts:
     it pays alpha * (1 - n / T) after n steps since the one before it, T being the episode's limit, and the next
-    becomes current. The last subgoal is the task itself, so it is neither shown nor paid.
+    becomes current. The last subgoal is the task itself, so it is neither shown nor paid; all are where a plan does not
+    reach as far as the task.
 
     Attributes:
       base: the environment underneath.
@@ -67,7 +67,7 @@ class SubgoalGrid(TaskEnv):
       errors: how a mistaken teacher errs.
       shaping: "bonus", or "potential": discount * p(s') - p(s) with p = alpha * reached / all, and 0 once the episode
         has terminated, which leaves the optimal policy as it is (Ng et al. 1999).
-      discount: of the potential.
+      discount: of the potential, in [0, 1]; the learner's own, for the optimal policy to stay.
       texts: vectors for kind "language".
       show_last: shows and pays the last subgoal, too.
       egocentric: gives positions in the agent's frame: (right, ahead).
@@ -132,7 +132,7 @@ class SubgoalGrid(TaskEnv):
         params = self.default_params if params is None else params
         key_level, key_errors, key_distract, key_show = jax.random.split(rng, 4)
         level, chain = self.guide.begin(key_level, params.base.level)
-        chain, right = err(
+        chain, _ = err(
             key_errors,
             level,
             chain,
@@ -144,11 +144,9 @@ class SubgoalGrid(TaskEnv):
         )
         if self.distractors:
             chain = self._distract(key_distract, level.grid, chain)
-            right = jnp.pad(right, (0, self.distractors))
         return SubgoalState(
             base=self.base.begin(level, params.base),
             chain=chain,
-            right=right,
             shown=jax.random.uniform(key_show, chain.x.shape) >= params.drop_out,
             index=jnp.zeros((), jnp.int32),
             since=jnp.zeros((), jnp.int32),
@@ -159,7 +157,7 @@ class SubgoalGrid(TaskEnv):
 
     def _distract(self, key: jax.Array, grid: jax.Array, chain: Chain) -> Chain:
         key_position, key_place = jax.random.split(key)
-        positions = jax.random.randint(key_position, (self.distractors,), 0, chain.count, jnp.int32)
+        positions = jax.random.randint(key_position, (self.distractors,), 0, chain.helping + 1, jnp.int32)
         free = grid == cells.EMPTY
         x, y = jax.vmap(lambda key: draw_cell(key, free))(jax.random.split(key_place, self.distractors))
         return insert(chain, positions, x, y)
@@ -175,7 +173,7 @@ class SubgoalGrid(TaskEnv):
         since = state.since + 1
         terminated, earned = base.terminated, base.reward
         if self.compat == AUTHORS and self.distractors:
-            early = (base.reward > 0) & (state.index < chain.count - 1)
+            early = (base.reward > 0) & (state.index < chain.helping)
             terminated, earned = terminated & ~early, jnp.where(early, 0.0, earned)
         index = state.index + completed.astype(jnp.int32)
         paid = self._paid(state, index, completed, since, terminated, params.alpha)
@@ -190,7 +188,7 @@ class SubgoalGrid(TaskEnv):
 
     def _counts(self, state: SubgoalState) -> jax.Array:
         """() bool: whether the current subgoal is shown and paid; the last is the task itself."""
-        return state.index < state.chain.count - (0 if self.show_last else 1)
+        return state.index < (state.chain.count if self.show_last else state.chain.helping)
 
     def _paid(
         self,
@@ -202,7 +200,7 @@ class SubgoalGrid(TaskEnv):
         alpha: jax.Array,
     ) -> jax.Array:
         if self.shaping == POTENTIAL:
-            share = alpha / state.chain.count.astype(jnp.float32)
+            share = alpha / jnp.maximum(state.chain.count, 1).astype(jnp.float32)
             reached = jnp.where(terminated, 0, index).astype(jnp.float32)
             return share * (self.discount * reached - state.index.astype(jnp.float32))
         limit = self.time_limit(state).astype(jnp.float32)
@@ -217,7 +215,7 @@ class SubgoalGrid(TaskEnv):
     def _describe(self, state: SubgoalState) -> jax.Array:
         """The current subgoal as the agent gets it; the kind's word for none when there is none or it is hidden."""
         level, chain = state.base.level, state.chain
-        current = jnp.minimum(state.index, chain.count - 1)
+        current = jnp.minimum(state.index, jnp.maximum(chain.count - 1, 0))
         visible = self._counts(state) & state.shown[current]
         x, y = chain.x[current], chain.y[current]
         if self.kind == POSITIONAL:

@@ -123,7 +123,8 @@ def candidates(level: Level, chain: Chain, mistakes: Mistakes) -> jax.Array:
     height, width = level.grid.shape
     rows, columns = (jnp.asarray(axis) for axis in np.mgrid[:height, :width].astype(np.int32))
     step = mistakes.room_size - 1
-    goal_x, goal_y = chain.x[chain.count - 1], chain.y[chain.count - 1]
+    last = jnp.maximum(chain.count - 1, 0)
+    goal_x, goal_y = jnp.asarray(chain.x)[last], jnp.asarray(chain.y)[last]
     in_room = ((columns - 1) // step == (goal_x - 1) // step) & ((rows - 1) // step == (goal_y - 1) // step)
     inside = (columns % step != 0) & (rows % step != 0)
     return objects & ~(in_room & inside)

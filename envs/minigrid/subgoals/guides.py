@@ -72,11 +72,12 @@ class TableGuide:
 
     Attributes:
       source: N levels.
-      chains: leading axis N, NumPy; every chain has at least one subgoal, inside the grid.
+      chains: leading axis N, NumPy; cells inside the grid. A chain without any subgoal must not be `complete`.
       mistakes: what an error model may name instead.
 
     Raises:
-      GuideError: another number of chains than levels, an empty chain, or a cell outside of the grid.
+      GuideError: another number of chains than levels, an empty chain that claims to hold the task itself, or a cell
+        outside of the grid.
     """
 
     source: LevelBank
@@ -90,21 +91,27 @@ class TableGuide:
                 f"subgoals: got x {chains.x.shape}, y {chains.y.shape}, count {chains.count.shape}; "
                 f"expected (N, K), (N, K), (N,) with N = {len(bank)} levels"
             )
+        complete = np.ones(len(bank), bool) if chains.complete is None else chains.complete
+        if complete.shape != (len(bank),) or complete.dtype != bool:
+            raise GuideError(
+                f"subgoals.complete: got {complete.dtype} {complete.shape}; expected bool ({len(bank)},), or None"
+            )
         for name, values, high in (("x", chains.x, bank.width), ("y", chains.y, bank.height)):
             outside = (values < 0) | (values >= high)
             if outside.any():
                 place = tuple(int(i) for i in np.argwhere(outside)[0])
                 raise GuideError(f"subgoals.{name}{list(place)}: got {values[place]}; expected 0 to {high - 1}")
-        wrong = (chains.count < 1) | (chains.count > chains.x.shape[1])
+        wrong = (chains.count < complete) | (chains.count > chains.x.shape[1])
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise GuideError(f"subgoals.count[{row}]: got {chains.count[row]}; expected 1 to {chains.x.shape[1]}")
+            expected = f"{int(complete[row])} to {chains.x.shape[1]}"
+            raise GuideError(f"subgoals.count[{row}]: got {chains.count[row]}; expected {expected}")
 
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of levels and subgoals."""
         told = hashlib.sha256(f"{self.source.digest} {self.mistakes}".encode())
-        for leaf in (self.chains.x, self.chains.y, self.chains.count):
+        for leaf in jax.tree.leaves(self.chains):
             told.update(f"{leaf.dtype}{leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
         return told.hexdigest()
 

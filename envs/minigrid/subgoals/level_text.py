@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import PalaestraError
+from ...errors import PalaestraError, short
 from .. import cells, rules, words
 from ..level import Level
 from ..rooms import rooms_of
@@ -140,6 +140,8 @@ def parse(text: str) -> Level:
         found = re.match(r"- .* holding a (.+) at \((\d+), (\d+)\)", line)
         if found:
             at = int(found[3]), int(found[2])
+            if at[0] >= height or at[1] >= width:
+                raise LevelTextError(f"level text: line {short(line)}; expected a cell of the map, {width} x {height}")
             grid[at] = cells.fill(grid[at], _named(found[1]))
     return Level(
         grid=grid,

@@ -13,7 +13,7 @@ from ..level import Level
 from .answers import MAX_SUBGOALS, OBJECTS, Subgoal, to_json
 from .level_text import LEGEND, render
 
-TEMPLATE_VERSION = "palaestra-minigrid-1"
+TEMPLATE_VERSION = "palaestra-minigrid-2"
 
 _RULES = f"""\
 You plan for an agent in a grid world. Break the mission into subgoals: the objects the agent has to act on, in order.
@@ -24,8 +24,8 @@ way until they are picked up. Lava ends the episode. Reaching the goal, or doing
 success.
 Positions are (x, y): x is the column from the left, y the row from the top, both from 0. {LEGEND}
 Answer with JSON only: {{"subgoals": [{{"text": what to do, "object": one of {", ".join(OBJECTS)}, "color": the object's
-colour or null, "x": column, "y": row, "confidence": 0 to 1}}, ...]}}, at most {MAX_SUBGOALS} subgoals, each naming an
-object of the level at its position. The last one completes the mission."""
+colour or null, "x": column, "y": row, "confidence": 0 to 1, or null}}, ...]}}, at most {MAX_SUBGOALS} subgoals, each
+naming an object of the level at its position. The last one completes the mission."""
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -42,9 +42,10 @@ SCHEMA: dict[str, Any] = {
                     "color": {"anyOf": [{"type": "string", "enum": list(cells.COLORS)}, {"type": "null"}]},
                     "x": {"type": "integer", "minimum": 0},
                     "y": {"type": "integer", "minimum": 0},
-                    "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+                    "confidence": {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]},
                 },
-                "required": ["text", "object", "color", "x", "y"],
+                # All of them, as servers that follow a schema strictly demand; what is optional may be null.
+                "required": ["text", "object", "color", "x", "y", "confidence"],
                 "additionalProperties": False,
             },
         }

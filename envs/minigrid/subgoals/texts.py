@@ -56,10 +56,10 @@ class TextTable:
     """A vector for each of `TEXTS`, computed once by any encoder; hashed words by default.
 
     Attributes:
-      rows: (N, E) float32, or None for the default.
+      rows: (N, E) float32 within [-1, 1], as rows of length 1 are; None for the default.
 
     Raises:
-      TextError: another number of rows, or numbers that are not finite.
+      TextError: another number of rows, or numbers outside of [-1, 1], which observations are declared to lie in.
     """
 
     rows: np.ndarray | None = None
@@ -70,6 +70,9 @@ class TextTable:
         shape = np.shape(self.rows)
         if len(shape) != 2 or shape[0] != len(TEXTS) or not np.isfinite(self.rows).all():
             raise TextError(f"texts: got vectors of shape {shape}; expected ({len(TEXTS)}, E), finite")
+        largest = float(np.abs(self.rows).max(initial=0.0))
+        if largest > 1.0:
+            raise TextError(f"texts: got numbers up to {largest:g} in size; expected all within [-1, 1]")
 
     @functools.cached_property
     def vectors(self) -> np.ndarray:
