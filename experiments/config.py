@@ -67,8 +67,13 @@ def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+def build(cls: type[T], values: Mapping[str, Any], where: str = "", base: T | None = None) -> T:
     """An instance of a dataclass from plain values; fields that are not named keep their default.
+
+    That holds within nested dataclasses, too: what is not named there is as the outer default has it.
+
+    Args:
+      base: an instance whose values the fields that are not named take, instead of the class's defaults.
 
     Raises:
       UsageError: an unknown key (with the three nearest), a value of the wrong type, a refusal by the class itself.
@@ -79,11 +84,26 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         path = f"{where}.{key}" if where else str(key)
         if key not in fields:
             raise unknown("key", path, [f"{where}.{name}" if where else name for name in fields])
-        arguments[key] = convert(fields[key], value, path)
+        inner = _nested_default(cls, base, key)
+        if inner is not None and isinstance(value, Mapping):
+            arguments[key] = build(type(inner), value, path, inner)
+        else:
+            arguments[key] = convert(fields[key], value, path)
     try:
-        return cls(**arguments)
+        return cls(**arguments) if base is None else dataclasses.replace(base, **arguments)  # type: ignore[type-var]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{cls.__name__}: {error}", hint="Change the value.", key=where or None) from error
+
+
+def _nested_default(cls: type, base: Any, key: str) -> Any:
+    """The dataclass that a field holds by default; None if it holds something else."""
+    if base is not None:
+        value = getattr(base, key)
+    else:
+        field = next(f for f in dataclasses.fields(cls) if f.name == key)
+        factory: Any = field.default_factory
+        value = field.default if factory is dataclasses.MISSING else factory()
+    return value if dataclasses.is_dataclass(value) and not isinstance(value, type) else None
 
 
 def settable_fields(cls: type) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Evaluation: the deterministic policy, one episode on each of K fixed test tasks, learning nothing.
+"""Evaluation: one episode on each of K fixed test tasks, by likeliest or drawn actions, learning nothing.
 
 On several devices each takes whole seeds or else some of the test tasks, and stops when its own episodes have ended.
 
@@ -37,6 +37,7 @@ class _Tests(struct.PyTreeNode):
     task: Any
     key_begin: jax.Array  # (K,)
     key_step: jax.Array  # (K,)
+    key_act: jax.Array  # (K,)
 
 
 class _Lanes(struct.PyTreeNode):
@@ -45,7 +46,7 @@ class _Lanes(struct.PyTreeNode):
     episode: Any
     obs: Any
     key: jax.Array  # (L,)
-    key_act: jax.Array  # (S,)
+    key_act: jax.Array  # (L,), stays as it is
     running: jax.Array  # (L,) bool
     success: jax.Array  # (L,) bool
     return_: jax.Array  # (L,)
@@ -95,17 +96,15 @@ def evaluate(
     """
     count, seeds = _rows(tasks), _rows(states)
     key_begin, key_step, key_act = jax.random.split(key, 3)
-    tests = _Tests(tasks, jax.random.split(key_begin, count), jax.random.split(key_step, count))
-    run, keys_act = (
-        functools.partial(_run_lanes, env, functools.partial(act, deterministic=deterministic)),
-        jax.random.split(key_act, seeds),
-    )
+    tests = _Tests(tasks, *(jax.random.split(k, count) for k in (key_begin, key_step, key_act)))
+    run = functools.partial(_run_lanes, env, functools.partial(act, deterministic=deterministic))
+    learners = jnp.arange(seeds)
     if layout is None or layout.shared is None:
-        return run(states, keys_act, tests)
+        return run(states, learners, tests)
     if layout.shared == "lanes":  # devices take equally many tests: some are run twice, the surplus is dropped
         padded = np.arange(count + -count % len(layout.devices)) % count
         tests = jax.tree.map(lambda x: x[padded], tests)
-    scores = _divide(run, layout)(states, keys_act, tests)
+    scores = _divide(run, layout)(states, learners, tests)
     return jax.tree.map(lambda x: x[:, :count], scores)
 
 
@@ -122,7 +121,8 @@ def _divide(run: Callable[..., Scores], layout: Layout) -> Callable[..., Scores]
     )
 
 
-def _run_lanes(env: TaskEnv, act: Any, states: Any, keys_act: jax.Array, tests: _Tests) -> Scores:
+def _run_lanes(env: TaskEnv, act: Any, states: Any, learners: jax.Array, tests: _Tests) -> Scores:
+    """Scores of the learners with these numbers (S,), by which they draw actions of their own."""
     count, seeds = _rows(tests), _rows(states)
     starts = jax.vmap(lambda k, task: begin(env, k, task))(tests.key_begin, tests.task)
     tile = lambda tree: jax.tree.map(lambda x: jnp.tile(x, (seeds,) + (1,) * (x.ndim - 1)), tree)  # noqa: E731
@@ -130,7 +130,7 @@ def _run_lanes(env: TaskEnv, act: Any, states: Any, keys_act: jax.Array, tests: 
         episode=tile(starts.episode),
         obs=tile(starts.obs),
         key=tile(tests.key_step),
-        key_act=keys_act,
+        key_act=jax.vmap(lambda i: jax.vmap(jax.random.fold_in, (0, None))(tests.key_act, i))(learners).reshape(-1),
         running=jnp.ones(seeds * count, bool),
         success=jnp.zeros(seeds * count, bool),
         return_=jnp.zeros(seeds * count, jnp.float32),
@@ -167,18 +167,19 @@ def summarize_scores(scores: Scores) -> list[dict[str, float]]:
 
 
 def _step_lanes(env: TaskEnv, act: Any, states: Any, params: Any, now: _Lanes) -> _Lanes:
-    seeds = now.key_act.shape[0]
-    key_act, key_now = jnp.moveaxis(jax.vmap(jax.random.split)(now.key_act), 1, 0)
     key, key_step = jnp.moveaxis(jax.vmap(jax.random.split)(now.key), 1, 0)
-    obs = jax.tree.map(lambda x: x.reshape(seeds, -1, *x.shape[1:]), now.obs)
-    actions = jax.vmap(lambda k, s, o: act(k, s, o))(key_now, states, obs)
+    key_act = jax.vmap(jax.random.fold_in)(now.key_act, now.episode.steps)
+    by_learner = lambda x: x.reshape(_rows(states), -1, *x.shape[1:])  # noqa: E731
+    one = lambda k, s, o: jax.tree.map(lambda x: x[0], act(k, s, jax.tree.map(lambda x: x[None], o)))  # noqa: E731
+    # A key for each lane: what is drawn depends on the test, not on the device that runs it.
+    acts = jax.vmap(jax.vmap(one, in_axes=(0, None, 0)))
+    actions = acts(by_learner(key_act), states, jax.tree.map(by_learner, now.obs))
     actions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), actions)
     episode, timestep = jax.vmap(lambda k, e, a, p: step(env, k, e, a, p))(key_step, now.episode, actions, params)
     return now.replace(
         episode=episode,
         obs=timestep.obs,
         key=key,
-        key_act=key_act,
         running=now.running & ~timestep.ended,
         success=jnp.where(now.running, timestep.success, now.success),
         return_=jnp.where(now.running, episode.return_, now.return_),

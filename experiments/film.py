@@ -1,4 +1,4 @@
-"""Pictures of a policy at work: one deterministic episode on each of a few tasks, side by side in time.
+"""Pictures of a policy at work: one episode on each of a few tasks, side by side in time.
 
 Letters: K tasks.
 """
@@ -15,7 +15,13 @@ from ..envs.stepping import begin, step, take_row
 
 
 def film(
-    agent: Any, learner: Any, tasks: Any, seed: int, max_steps: int | None = None, every: int = 1
+    agent: Any,
+    learner: Any,
+    tasks: Any,
+    seed: int,
+    max_steps: int | None = None,
+    every: int = 1,
+    deterministic: bool = True,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Frames of one episode on each task, stacked from top to bottom; an episode that has ended stands still.
 
@@ -25,6 +31,7 @@ def film(
       tasks: leading axis K.
       max_steps: stop after this many steps; None: when all episodes have ended.
       every: steps between frames.
+      deterministic: whether the policy takes its likeliest action, else one it draws.
 
     Returns:
       (frames uint8 (K * height, width, 3), returns (K,)).
@@ -36,7 +43,7 @@ def film(
 
     def forward(key: jax.Array, learner: Any, lanes: Any) -> Any:
         key_act, key_step = jax.random.split(key)
-        actions = agent.act(key_act, learner, lanes.obs, deterministic=True)
+        actions = agent.act(key_act, learner, lanes.obs, deterministic=deterministic)
         keys = jax.random.split(key_step, count)
         episode, timestep = jax.vmap(functools.partial(step, env))(keys, lanes.episode, actions, lanes.params)
         return lanes.replace(episode=episode, obs=timestep.obs), timestep.ended

@@ -26,7 +26,9 @@ from .evaluation import Scores, draw_test_tasks, evaluate
 from .parallel import AXIS, Layout, choose_layout, laid_out, partition, place, placed_shapes
 
 EVAL = 5  # what evaluation folds into the run's key, so that it draws apart from training
-LEARNER_FIELDS = ("params", "target_params", "opt_state")  # what nan_policy="skip" keeps from before the update
+# What nan_policy="skip" keeps from before the update: all that is learned, rewards for exploring included.
+LEARNER_FIELDS = ("params", "target_params", "opt_state", "bonus", "goals")
+_GUARDED = ("params", "bonus", "goals")
 
 
 class Chunk(struct.PyTreeNode):
@@ -230,8 +232,9 @@ def is_guarded(name: str) -> bool:
 
 
 def is_finite(state: Any, metrics: dict[str, jax.Array]) -> jax.Array:
-    """() bool: whether parameters, losses, gradient norm and rewards are all finite."""
-    leaves = [v for k, v in metrics.items() if is_guarded(k)] + jax.tree.leaves(getattr(state, "params", None))
+    """() bool: whether what is learned, losses, gradient norm and rewards are all finite."""
+    learned = [getattr(state, name, None) for name in _GUARDED]
+    leaves = [v for k, v in metrics.items() if is_guarded(k)] + jax.tree.leaves(learned)
     floating = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
     verdicts = [jnp.all(jnp.isfinite(x)) for x in floating]
     verdicts += [jnp.all(v != 0) for k, v in metrics.items() if k.rsplit("/", 1)[-1] == "all_finite"]

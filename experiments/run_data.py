@@ -185,8 +185,10 @@ class Run:
         """Which tasks it is evaluated on; scores on different ones are not comparable."""
         count, kind = self.settings.get("eval_episodes"), self.settings.get("eval_tasks")
         if isinstance(kind, Mapping):
-            return f"the task with {', '.join(f'{name} {value:g}' for name, value in kind.items())}"
-        return "the default task" if kind == "default" else f"{count or 'an unknown number of'} tasks of the space"
+            tasks = f"the task with {', '.join(f'{name} {value:g}' for name, value in kind.items())}"
+        else:
+            tasks = "the default task" if kind == "default" else f"{count or 'an unknown number of'} tasks of the space"
+        return f"{tasks}, actions drawn" if self.settings.get("eval_actions") == "drawn" else tasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -330,9 +332,14 @@ def _is_unfinished(run: Run) -> bool:
     return run.info.get("status", "finished") != "finished"
 
 
+def _is_incidental(key: str) -> bool:
+    """Whether a setting, or the mapping that it is part of, is one of those."""
+    return key in _INCIDENTAL or any(key.startswith(f"{name}.") for name in _INCIDENTAL)
+
+
 def _labels(runs: Sequence[Run]) -> list[str]:
     """The shortest names that tell groups apart: teacher, then agent, the settings and the test tasks that differ."""
-    settings = [{k: v for k, v in flatten(run.config).items() if k not in _INCIDENTAL} for run in runs]
+    settings = [{k: v for k, v in flatten(run.config).items() if not _is_incidental(k)} for run in runs]
     agents = {run.agent for run in runs}
     base = [f"{run.agent} + {run.teacher}" if len(agents) > 1 else run.teacher for run in runs]
     labels = []

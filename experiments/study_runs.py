@@ -47,7 +47,10 @@ def ppo_settings(
 
 
 def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool) -> Path:
-    """Trains what `settings` state, with progress on the screen; returns `run_dir`."""
+    """Trains what `settings` state, with progress on the screen; returns `run_dir`.
+
+    Without `overwrite` a run of the same settings that is there goes on where it stopped.
+    """
     from . import assemble
     from .progress import choose_progress
     from .runner import train
@@ -57,6 +60,7 @@ def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool) -> Pa
         assemble.build(setup),
         setup.run,
         run_dir,
+        resume="never" if overwrite else "auto",
         overwrite=overwrite,
         config=setup.to_plain(),
         progress=choose_progress(False, None, True),

@@ -6,6 +6,7 @@ Letters: B environments, T steps of one call.
 import functools
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -34,6 +35,16 @@ def in_own_process(module: str, budget: float) -> list[dict[str, Any]]:
     done = subprocess.run(command, env=uncached, stdout=subprocess.PIPE, text=True, check=True)
     rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return rows
+
+
+def peer_rates(program: str, python: str | None, seconds: float) -> dict[str, float]:
+    """What a peer's program in this folder prints, run by a Python of its own; empty where there is none."""
+    if not python:
+        return {}
+    path = pathlib.Path(__file__).with_name(program)
+    done = subprocess.run([python, str(path), str(seconds)], stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def one_core() -> None:
@@ -103,7 +114,8 @@ def sampler(space: gymnasium.Space, batch: int) -> Callable[[jax.Array], jax.Arr
     if isinstance(space, gymnasium.spaces.Box):
         low, high = jnp.asarray(space.low), jnp.asarray(space.high)
         return lambda key: jax.random.uniform(key, (batch, *low.shape), minval=low, maxval=high)
-    count = jnp.asarray(getattr(space, "nvec", None) if hasattr(space, "nvec") else space.n, jnp.int32)  # type: ignore[attr-defined]
+    assert isinstance(space, gymnasium.spaces.MultiDiscrete | gymnasium.spaces.Discrete)
+    count = jnp.asarray(space.nvec if isinstance(space, gymnasium.spaces.MultiDiscrete) else space.n, jnp.int32)
     counts = jnp.broadcast_to(count, (batch, *count.shape))
     return lambda key: jax.random.randint(key, counts.shape, 0, counts)
 
@@ -129,6 +141,7 @@ def vector_rate(id: str, batch: int, seconds: float) -> float:
     """Steps per second of `make_vec`, counted over all its environments."""
     envs = gymnasium.make_vec(id, num_envs=batch)
     envs.reset(seed=0)
+    envs.action_space.seed(0)
     actions = [np.asarray(envs.action_space.sample()) for _ in range(20)]
 
     def work() -> int:

@@ -10,10 +10,7 @@ where it is installed, and left out otherwise.
 
 import importlib.util
 import itertools
-import json
 import os
-import pathlib
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +23,7 @@ import jax.numpy as jnp
 from ...envs.minigrid.reference import make_reference, reset
 from ...envs.registration import make_functional
 from ._measuring import median_rate, row
-from ._stepping import Scanned, gymnasium_rate, in_own_process, print_rows, vector_rate
+from ._stepping import Scanned, gymnasium_rate, in_own_process, peer_rates, print_rows, vector_rate
 
 NAMES = ("KeyCorridorS6R3", "DoorKey-8x8")
 LENGTHS = {1: 20_000, 16: 2_000, 1024: 100}  # steps of one call, by batch
@@ -121,13 +118,8 @@ def _package(name: str, seconds: float) -> float:
 
 def _navix(seconds: float) -> dict[str, float]:
     """Rates and compile times of NAVIX by case; empty where there is none."""
-    python = os.environ.get(NAVIX) or (sys.executable if importlib.util.find_spec("navix") else None)
-    if not python:
-        return {}
-    program = pathlib.Path(__file__).with_name("_navix.py")
-    done = subprocess.run([python, str(program), str(seconds)], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    here = sys.executable if importlib.util.find_spec("navix") else None
+    return peer_rates("_navix.py", os.environ.get(NAVIX) or here, seconds)
 
 
 if __name__ == "__main__":

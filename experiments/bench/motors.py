@@ -7,10 +7,7 @@ since its machine has none; it pins an old JAX and runs by the Python that the e
 PALAESTRA_EXCITING_PYTHON names, and is left out where that is not set.
 """
 
-import json
 import os
-import pathlib
-import subprocess
 import warnings
 from typing import Any
 
@@ -20,7 +17,7 @@ import jax
 from ...envs.motors.families import FAMILIES
 from ._dynamics import simulation
 from ._measuring import median_rate, row
-from ._stepping import gymnasium_rate, in_own_process, print_rows, scanned_rate, vector_rate
+from ._stepping import gymnasium_rate, in_own_process, peer_rates, print_rows, scanned_rate, vector_rate
 
 MAIN = "Cont-CC-PMSM"
 BATCH = 1024
@@ -106,13 +103,7 @@ def _gem(name: str, seconds: float) -> float | None:
 
 def _exciting(seconds: float) -> dict[str, float]:
     """Rates of exciting-environments by case; empty where its Python is not named."""
-    python = os.environ.get(EXCITING)
-    if not python:
-        return {}
-    program = pathlib.Path(__file__).with_name("_exciting.py")
-    done = subprocess.run([python, str(program), str(seconds)], capture_output=True, text=True, check=True)
-    rates: dict[str, float] = json.loads(done.stdout)
-    return rates
+    return peer_rates("_exciting.py", os.environ.get(EXCITING), seconds)
 
 
 if __name__ == "__main__":

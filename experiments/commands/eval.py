@@ -1,4 +1,4 @@
-"""`palaestra eval RUN`: one deterministic episode on each of a set of test tasks."""
+"""`palaestra eval RUN`: one episode on each of a set of test tasks, by likeliest or drawn actions as the run has it."""
 
 import argparse
 from pathlib import Path

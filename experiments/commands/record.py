@@ -1,4 +1,4 @@
-"""`palaestra record RUN`: a film of one deterministic episode."""
+"""`palaestra record RUN`: a film of one episode, with the actions that the run is judged by."""
 
 import argparse
 from pathlib import Path
@@ -29,7 +29,9 @@ def run(flags: argparse.Namespace) -> Answer:
     task = named_task(env, flags.task) if flags.task else env.task_space.default
     tasks = jax.tree.map(lambda x: jnp.asarray(x)[None], task)
     seed = policy.setup.run.seed if seed is None else seed
-    frames, returns = film(policy.agent, policy.learner(), tasks, seed, None if limit is None else limit - 1)
+    drawn = policy.setup.run.eval_actions == "drawn"
+    steps = None if limit is None else limit - 1
+    frames, returns = film(policy.agent, policy.learner(), tasks, seed, steps, deterministic=not drawn)
     try:
         write_movie(out, frames, env.render_fps)
     except ImportError as error:

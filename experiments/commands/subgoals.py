@@ -55,10 +55,12 @@ class CalibrateConfig:
     Attributes:
       file: its name.
       out: where to write what was found; nowhere if empty.
+      overwrite: replace `out` where it exists.
     """
 
     file: str = "plans.json"
     out: str = ""
+    overwrite: bool = False
 
 
 def run(flags: argparse.Namespace) -> Answer:
@@ -123,11 +125,14 @@ def _calibrate(rest: list[str], sets: list[str], program: str) -> Answer:
     from ..subgoal_collection import measure
     from ..subgoal_plans import load_plans
 
-    config = settings_from(CalibrateConfig, rest, sets, program)
+    config = settings_from(CalibrateConfig, _switch(rest, ("--overwrite",)), sets, program)
+    if config.out:
+        _refuse_existing(Path(config.out), config.overwrite)
     plans = load_plans(Path(config.file))
     found, model = measure(plans)
     told = {"id": plans.name, "teacher": plans.teacher, "errors": dataclasses.asdict(model), **found.to_dict()}
     if config.out:
+        Path(config.out).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(config.out), told)
     rows = [[name, f"{value:.4f}"] for name, value in dataclasses.asdict(model).items()]
     rows += [["levels", str(found.levels)], ["subgoals without an answer", str(found.missing)]]

@@ -34,6 +34,18 @@ class Outer:
             raise ValueError(f"num_envs={self.num_envs}; expected at least 1")
 
 
+@dataclasses.dataclass(frozen=True)
+class Preset(Outer):
+    inner: Inner = dataclasses.field(default_factory=lambda: Inner(limit=5.0))
+
+
+def test_a_part_of_a_preset_leaves_the_rest_of_it():
+    assert config.build(Preset, {"inner": {"learning_rate": 1e-2}}).inner == Inner(1e-2, 5.0)
+    assert config.build(Preset, {"inner": {}}).inner == Inner(limit=5.0)
+    with pytest.raises(UsageError, match=r"inner\.learning_rte"):
+        config.build(Preset, {"inner": {"learning_rte": 1}})
+
+
 @pytest.mark.parametrize(
     ("text", "key", "value"),
     [

@@ -9,6 +9,7 @@ from palaestra.envs.registration import make_functional
 from palaestra.envs.stepping import begin, step
 from palaestra.envs.tasks import TaskError
 from palaestra.experiments.evaluation import Scores, draw_test_tasks, evaluate, summarize_scores
+from palaestra.experiments.film import film
 from palaestra.experiments.parallel import Layout
 
 
@@ -67,7 +68,7 @@ def test_every_device_stops_with_its_last_episode(shared):
     scores = jax.jit(lambda s: evaluate(env, act, s, tasks, jax.random.key(0), layout))(states)
     jax.effects_barrier()
     lengths = np.asarray(scores.length[0]).reshape(-1, 2 if shared else 4)
-    assert len(steps) == lengths.max(-1).sum() < 10_000
+    assert len(steps) == lengths.max(-1).sum() * lengths.shape[1] < 40_000  # the callback is called for every lane
 
 
 def test_test_tasks_are_fixed_and_spread_over_every_dimension():
@@ -108,16 +109,37 @@ def test_test_tasks_may_be_one_named_task(env):
         draw_test_tasks(env, 3, {"weight": 1.0})
 
 
+class Wavers:
+    """An agent that does the same unless it draws."""
+
+    def act(self, key, state, obs, deterministic=False):
+        lead = obs.shape[:-1]
+        return jnp.zeros(lead, jnp.int32) if deterministic else jax.random.randint(key, lead, 0, 2)
+
+
 def test_policies_may_draw_their_actions(env):
-    """An agent that does the same unless it draws: its scores spread over learners with equal states."""
-
-    class Wavers:
-        def act(self, key, state, obs, deterministic=False):
-            lead = obs.shape[:-1]
-            drawn = jax.random.randint(key, lead, 0, 2)
-            return jnp.zeros(lead, jnp.int32) if deterministic else drawn
-
+    """Learners with equal states and equal tests draw apart, and a learner's tests do, too."""
     tasks, states = draw_test_tasks(env, 8, "default"), jnp.zeros(2)
     fixed, drawn = (evaluate(env, Wavers().act, states, tasks, jax.random.key(0), None, d) for d in (True, False))
     np.testing.assert_array_equal(fixed.length[0], fixed.length[1])
     assert (np.asarray(drawn.length) > np.asarray(fixed.length)).mean() > 0.5
+    assert (np.asarray(drawn.length[0]) != np.asarray(drawn.length[1])).mean() > 0.5
+    assert len(set(np.asarray(drawn.length[0]).tolist())) > 4
+
+
+@pytest.mark.parametrize(("seeds", "count", "devices", "shared"), LAYOUTS[:4])
+def test_drawn_actions_do_not_depend_on_the_devices(env, seeds, count, devices, shared):
+    tasks, states = draw_test_tasks(env, count, "default"), jnp.zeros(seeds)
+    layout = Layout(seeds, tuple(jax.devices()[:devices]), shared)
+    run = lambda layout: evaluate(env, Wavers().act, states, tasks, jax.random.key(0), layout, False)  # noqa: E731
+    np.testing.assert_array_equal(jax.jit(lambda: run(layout))().length, jax.jit(lambda: run(None))().length)
+
+
+def test_films_show_the_actions_that_a_run_is_judged_by(env):
+    class Agent(Wavers):
+        def __init__(self):
+            self.env = env
+
+    tasks = draw_test_tasks(env, 4, "default")
+    fixed, drawn = (film(Agent(), jnp.zeros(()), tasks, 0, deterministic=d)[1] for d in (True, False))
+    assert fixed.max() <= 10 < drawn.max()  # a pole that is pushed to one side only falls at once

@@ -40,7 +40,7 @@ def test_broken_files_are_refused(tmp_path):
     for data, message in (
         (b"not a zip", "not a bank of levels"),
         (good[: len(good) // 2], "not a bank of levels"),
-        (archive(about={"format": 7}), "format; got 7; expected 1"),
+        (archive(about={"format": 7}), "format; got 7; expected 2"),
         (archive(about={"rule": "Win"}), "rule; got 'Win'"),
         (archive(**{"level/x": None}), "arrays; got"),
         (archive(**{"level/x": np.zeros(3, np.int32)}), "expected one number of levels"),

@@ -17,6 +17,8 @@ def test_every_variant_is_a_run_that_can_be_made(variant):
     task = "MiniGrid-KeyCorridorS3R3-v0"
     setup = assemble.complete(run_settings(Config(), task, variant))
     agent = assemble.build(setup)
+    hyper = agent.config.hyper
+    assert (hyper.entropy_cost, hyper.learning_rate) == (5e-4, Config().learning_rate)  # the preset's, and the study's
     space = agent.env.task_space
     if setup.run.eval_tasks != "default":
         judged = space.to_dict(space.from_dict(setup.run.eval_tasks))
@@ -49,6 +51,20 @@ def test_ratios_are_of_interquartile_means_and_censored_seeds_make_bounds():
     lines = table(rows).splitlines()
     assert "4 of 4 | > 8.0 x" in lines[2] and "> 80" in lines[3] and "2 of 4" in lines[3]
     assert with_ratios([row("count", [5, 5])])[0]["ratio"] is None
+
+
+@pytest.mark.parametrize(
+    ("ppo", "other", "told"),
+    [
+        ([50, 50], [10, 10], "5.0 x"),
+        ([None, None], [10, 10], "> 10.0 x"),
+        ([50, 50], [10, None], "< 0.9 x"),
+        ([50, None], [10, None], "-"),
+    ],
+)
+def test_a_ratio_is_marked_as_the_bound_that_it_is(ppo, other, told):
+    line = table(with_ratios([row("rnd", other), row("ppo", ppo)])).splitlines()[2]
+    assert line.split(" | ")[4] == told
 
 
 def test_the_figure_has_a_panel_per_task():
