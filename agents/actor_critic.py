@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from gymnasium import Space, spaces
 
+from ..envs.errors import OptionError, short
 from .networks import MLP, GridTorso, orthogonal
 from .spaces import observation_size, offset, parts
 
@@ -130,10 +131,12 @@ def apart(space: Space, hidden: tuple[int, ...], beside_image: tuple[str, ...] |
     """The networks "mlp".
 
     Raises:
-      ValueError: `beside_image` is given, which these networks do not take.
+      OptionError: `beside_image` is given, which these networks do not take.
     """
     if beside_image is not None:
-        raise ValueError(f"beside_image={beside_image} with network='mlp', which sees every part; expected None")
+        raise OptionError(
+            f"beside_image={beside_image} with network='mlp', which sees every part; expected None", key="beside_image"
+        )
     return Apart(space, hidden, *sizes)
 
 
@@ -141,13 +144,14 @@ def grid(space: Space, hidden: tuple[int, ...], beside_image: tuple[str, ...] | 
     """The networks "grid".
 
     Raises:
-      TypeError: an observation without an image of three axes, or without a part named in `beside_image`.
+      OptionError: an observation without an image of three axes, or without a part named in `beside_image`.
     """
     shown = space.spaces if isinstance(space, spaces.Dict) else {}
     image = shown.get("image")
     if not isinstance(image, spaces.Box) or len(image.shape) != 3:
-        raise TypeError(
-            f"network='grid': got the observation space {space}; expected a Dict with a Box 'image' (H, W, C)"
+        raise OptionError(
+            f"network='grid': got the observation space {short(space)}; expected a Dict with a Box 'image' (H, W, C)",
+            key="network",
         )
     if beside_image is None:
         beside_image = ("subgoal",) if "subgoal" in shown else ()

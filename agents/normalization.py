@@ -49,10 +49,10 @@ def merge(stats: RunningStats, values: jax.Array, axis_name: str | None = None) 
     return RunningStats(mean=stats.mean + delta * (count / both), var=spread / both, count=both)
 
 
-def normalize(stats: RunningStats, values: jax.Array) -> jax.Array:
-    """Centred, scaled and clipped values, same shape."""
+def normalize(stats: RunningStats, values: jax.Array, clip: float = CLIP) -> jax.Array:
+    """Centred and scaled values, same shape, cut at `clip` standard deviations."""
     mean, std = jnp.broadcast_to(stats.mean, values.shape), jnp.broadcast_to(stats.std, values.shape)
-    return jnp.clip((values - mean) / std, -CLIP, CLIP)
+    return jnp.clip((values - mean) / std, -clip, clip)
 
 
 def rescale(stats: RunningStats, values: jax.Array) -> jax.Array:

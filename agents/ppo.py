@@ -130,7 +130,7 @@ class PPO:
         """Actor and critic.
 
         Raises:
-          TypeError, ValueError: the configured kind cannot see this environment's observations.
+          OptionError: the configured kind cannot see this environment's observations.
         """
         config, bonus = self.config, self.config.bonus
         num_values = 1 if bonus is None or not bonus.separate_value else 2
@@ -232,7 +232,7 @@ class PPO:
         obs = flatten_observation(self.network.view, batch.obs)
         indices = lane_indices(obs.shape[1], axis_name)
         state, reward = self._scaled_reward(state, batch)
-        intrinsic = None
+        intrinsic = jnp.zeros_like(reward)
         if config.bonus is not None:
             bonus, intrinsic = config.bonus.reward(self.env, state.bonus, batch, axis_name)
             state = state.replace(bonus=bonus)
@@ -246,7 +246,7 @@ class PPO:
         residual = mean_over((error - mean_over(error, axis_name)) ** 2, axis_name)
         spread = mean_over((targets.return_ - mean_over(targets.return_, axis_name)) ** 2, axis_name)
         metrics["train/explained_variance"] = 1.0 - residual / (spread + ADVANTAGE_EPSILON)
-        if config.bonus is not None and intrinsic is not None:
+        if config.bonus is not None:
             metrics["bonus/reward"] = mean_over(intrinsic, axis_name)
             bonus, own = config.bonus.learn(jax.random.fold_in(key, BONUS), self.env, state.bonus, batch, axis_name)
             state, metrics = state.replace(bonus=bonus), metrics | own
@@ -288,9 +288,13 @@ class PPO:
         return state.replace(return_stats=stats, discounted=discounted), rescale(stats, batch.reward)
 
     def _targets(
-        self, state: State, batch: Rollout, obs: jax.Array, reward: jax.Array, intrinsic: jax.Array | None
+        self, state: State, batch: Rollout, obs: jax.Array, reward: jax.Array, intrinsic: jax.Array
     ) -> tuple[Batch, jax.Array]:
         """Advantages and value targets of a rollout, under the statistics it was collected with.
+
+        Args:
+          obs: (T, B, O) not normalised.
+          reward, intrinsic: (T, B); without a bonus the latter is not looked at.
 
         Returns:
           (batch, what the value function missed (T, B)).
@@ -300,18 +304,30 @@ class PPO:
         values, next_values = self._values(state, batch, flat)
         value, next_value = values[..., 0], next_values[..., 0]
         terminated = batch.terminated if config.bootstrap_truncated else batch.ended
-        if bonus is not None and intrinsic is not None and not bonus.separate_value:
+        if bonus is not None and not bonus.separate_value:
             reward = reward + state.bonus.coefficient * intrinsic
         error = generalized_advantage(reward, value, next_value, terminated, batch.ended, hyper.discount, hyper.lam)
         targets = Batch(obs=flat, action=batch.action, log_prob=batch.log_prob, advantage=error, return_=error + value)
-        if bonus is not None and intrinsic is not None and bonus.separate_value:
-            value, never = values[..., 1], jnp.zeros_like(batch.ended)
-            next_value = jnp.concatenate([value[1:], next_values[-1:, :, 1]])  # the next episode's, where one ended
-            advantage = generalized_advantage(intrinsic, value, next_value, never, never, bonus.discount, hyper.lam)
-            targets = targets.replace(
-                advantage=error + state.bonus.coefficient * advantage, bonus_return=advantage + value
-            )
+        if bonus is not None and bonus.separate_value:
+            own, return_ = self._second_stream(bonus.discount, hyper, intrinsic, values, next_values)
+            targets = targets.replace(advantage=error + state.bonus.coefficient * own, bonus_return=return_)
         return targets, error
+
+    def _second_stream(
+        self, discount: float, hyper: Hyper, intrinsic: jax.Array, values: jax.Array, next_values: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Advantages and value targets (T, B) of intrinsic rewards as a stream that no episode cuts.
+
+        Args:
+          intrinsic: (T, B).
+          values, next_values: (T, B, 2) as `_values` makes them.
+        """
+        value, never = values[..., 1], jnp.zeros(intrinsic.shape, bool)
+        # What follows an episode is the next one's start. After the rollout's last step that is not known yet, and the
+        # observation that the step led to stands for it also where it ended an episode.
+        next_value = jnp.concatenate([value[1:], next_values[-1:, :, 1]])
+        advantage = generalized_advantage(intrinsic, value, next_value, never, never, discount, hyper.lam)
+        return advantage, advantage + value
 
     def _values(self, state: State, batch: Rollout, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Values (T, B, V) of observations and of those after them."""

@@ -7,7 +7,10 @@ from typing import Literal
 import jax
 from flax import struct
 
+from ..envs.errors import OptionError
+from .actor_critic import NETWORKS
 from .bonuses.contract import Bonus
+from .bonuses.training import Training
 
 Scalar = jax.Array | float
 
@@ -48,7 +51,8 @@ class Config:
       bootstrap_truncated: an episode that the clock cut off is worth what its last observation is worth; False treats
         it like one that terminated.
       adam_epsilon: of the optimiser.
-      bonus: rewards for exploring, added to the environment's; None for none.
+      bonus: rewards for exploring, added to the environment's; None for none. The minibatches that its networks are
+        trained on must divide `rollout_length`, too.
       episode_log: finished episodes kept per iteration for the host's log.
       axis_name: mapped device axis over which lanes are spread; None for one device.
       hyper: initial numbers, copied into the state.
@@ -80,7 +84,14 @@ class Config:
                 raise ValueError(f"{name}={value}; expected at least 1")
         if self.rollout_length % self.num_minibatches:
             raise ValueError(f"num_minibatches={self.num_minibatches} must divide rollout_length={self.rollout_length}")
-        if self.network not in ("mlp", "grid"):
-            raise ValueError(f"network={self.network!r}; expected 'mlp' or 'grid'")
+        training = getattr(self.bonus, "training", None)
+        if isinstance(training, Training) and self.rollout_length % training.num_minibatches:
+            name = "bonus.training.num_minibatches"
+            raise OptionError(
+                f"{name}={training.num_minibatches}; expected a divisor of rollout_length={self.rollout_length}",
+                key=name,
+            )
+        if self.network not in NETWORKS:
+            raise ValueError(f"network={self.network!r}; expected one of {list(NETWORKS)}")
         if self.adam_epsilon <= 0.0:
             raise ValueError(f"adam_epsilon={self.adam_epsilon}; expected a positive number")

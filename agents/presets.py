@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Literal
 
-from .bonuses.contract import Bonus
 from .bonuses.count import Count
 from .bonuses.noveld import NovelD
 from .bonuses.ride import RIDE
@@ -74,8 +73,3 @@ class WithNovelD(PublishedMiniGrid):
     """The published agent with rewards for gains in novelty."""
 
     bonus: NovelD = dataclasses.field(default_factory=NovelD)
-
-
-def with_bonus(bonus: Bonus | None, **changes: object) -> PublishedMiniGrid:
-    """The published agent with any bonus and other changes."""
-    return dataclasses.replace(PublishedMiniGrid(), bonus=bonus, **changes)  # type: ignore[arg-type]

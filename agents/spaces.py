@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from ..envs.contract import CodedSpace
+from ..envs.errors import OptionError, short
 from .distributions import Categorical, Normal
 
 
@@ -19,7 +20,7 @@ def observation_size(space: Space) -> int:
     """O, the length of `flatten_observation`'s result.
 
     Raises:
-      TypeError: a space that has no flat form here.
+      OptionError: a space that has no flat form here.
     """
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         return int(np.prod(space.shape))
@@ -29,7 +30,10 @@ def observation_size(space: Space) -> int:
         return space.num_codes
     if isinstance(space, spaces.Dict):
         return sum(observation_size(sub) for sub in space.spaces.values())
-    raise TypeError(f"observation space {space}; expected Box, MultiBinary, Discrete, coded or a Dict of those")
+    raise OptionError(
+        f"env with the observation space {short(space)}; expected Box, MultiBinary, Discrete, coded or a Dict of those",
+        key="env",
+    )
 
 
 def flatten_observation(space: Space, obs: Any) -> jax.Array:
@@ -52,12 +56,14 @@ def parts(space: Space, names: tuple[str, ...]) -> spaces.Dict:
     """The named parts of a Dict of observations, in the order of the space; observations need no change.
 
     Raises:
-      TypeError: no Dict, or one without such a part.
+      OptionError: no Dict, or one without such a part.
     """
     known = list(space.spaces) if isinstance(space, spaces.Dict) else []
     missing = [name for name in names if name not in known]
     if missing or not isinstance(space, spaces.Dict):
-        raise TypeError(f"observation parts {missing}: got the space {space}; expected a Dict with these parts")
+        raise OptionError(
+            f"observation parts {missing}: got the space {short(space)}; expected a Dict with these parts", key="env"
+        )
     return spaces.Dict({name: sub for name, sub in space.spaces.items() if name in names})
 
 
@@ -118,7 +124,7 @@ def action_head(space: Space) -> ActionHead:
     """The head for an action space.
 
     Raises:
-      TypeError: a space other than a bounded Box or Discrete.
+      OptionError: a space other than a bounded Box or Discrete.
     """
     if isinstance(space, spaces.Discrete):
         return DiscreteHead(size=int(space.n), start=int(space.start))
@@ -126,4 +132,4 @@ def action_head(space: Space) -> ActionHead:
         return BoxHead(
             low=tuple(map(float, space.low.ravel())), high=tuple(map(float, space.high.ravel())), shape=space.shape
         )
-    raise TypeError(f"action space {space}; expected a bounded Box or Discrete")
+    raise OptionError(f"env with the action space {short(space)}; expected a bounded Box or Discrete", key="env")

@@ -53,7 +53,7 @@ AGENTS = _by_name(
     Entry("ppo", "..agents.ppo:PPO", "..agents.ppo:Config", "Proximal policy optimisation (Schulman et al. 2017)."),
     _ppo("ppo_grid", "PublishedMiniGrid", "PPO with convolutions over small images, as published for MiniGrid."),
     _ppo("ppo_count", "WithCount", "The same with rewards for rarely seen observations."),
-    _ppo("ppo_rnd", "WithRND", "The same with random network distillation (Burda et al. 2018)."),
+    _ppo("ppo_rnd", "WithRND", "The same with random network distillation (Burda et al. 2019)."),
     _ppo("ppo_ride", "WithRIDE", "The same with rewards for impact (Raileanu and Rocktäschel 2020)."),
     _ppo("ppo_noveld", "WithNovelD", "The same with rewards for gains in novelty (Zhang et al. 2021)."),
     Entry(

@@ -5,11 +5,21 @@ is clip(r + c r_goal, -1, 1), and 1 more where the environment pays. The teacher
 after at least t* steps, and fined for others; t* rises when its goals are good enough for long enough.
 
 Source: Campero et al. 2021, section 3; monobeast/minigrid/monobeast_amigo.py of
-facebookresearch/adversarially-motivated-intrinsic-goals (with --modify): networks, rewards, thresholds and entropy cost
-of the teacher. Differs: the agent sees its own window and the way to its goal, (ahead, right), as the other methods
-here, instead of the whole grid with the goal marked; PPO instead of IMPALA for the agent, and one Adam step on the
-rollout's goals instead of RMSProp with V-trace for the teacher; goals count by rollouts instead of batches of 32 or
-150; the threshold's scale is the teacher's mean reward before the environment's is counted, as in the source.
+facebookresearch/adversarially-motivated-intrinsic-goals (with --modify): networks, rewards, thresholds, learning rate
+and entropy cost of the teacher. Differs:
+
+- The agent sees its own window and the way to its goal, (ahead, right), as the other methods here, instead of the whole
+  grid with the goal marked; it learns by PPO instead of IMPALA.
+- The teacher learns from a rollout's goals in one Adam step, and its learning rate stays; in the source from every 32
+  goals (150 in the README) by RMSProp with V-trace, at a rate that falls to 0. The threshold counts rollouts with
+  goals instead of those batches.
+- Where an episode ends, the goal's cell is compared in the episode's own last grid. The source compares the next
+  episode's first grid, so that what differs between levels is reached by the end itself ("episode boundary awareness";
+  its --no_boundary_awareness counts no goal as reached there).
+- A goal that is reached where an episode ends is learned from once, as reached; in the source twice, as reached and as
+  not.
+
+As in the source, the threshold's scale is the teacher's mean reward before the environment's is counted.
 
 Letters: T rollout length, B lanes on this device, W columns and H rows of the grid.
 """
@@ -21,10 +31,11 @@ import jax
 import jax.numpy as jnp
 
 from ...envs.contract import TaskEnv
+from ...envs.errors import OptionError
 from ...envs.tasks import TaskSource
-from ..ppo import PPO, State
+from ..ppo import PPO, State, mean_over
 from ..presets import PublishedMiniGrid
-from ..rollout import Rollout
+from ..rollout import Rollout, lane_indices
 from ..spaces import ActionHead, action_head
 from .goal_env import NO_GOAL, GoalEnv, goal_vector, with_goals
 from .goals import Goals, GoalsState, Pursued
@@ -64,8 +75,15 @@ class Amigo(PPO):
 
     @property
     def goal_env(self) -> GoalEnv:
+        """The environment as what it must be.
+
+        Raises:
+          OptionError: an environment without goals.
+        """
         if not isinstance(self.env, GoalEnv):
-            raise TypeError(f"AMIGo: got {type(self.env).__name__}; expected a GoalEnv, see with_goals")
+            raise OptionError(
+                f"AMIGo: env; got {type(self.env).__name__}; expected a GoalEnv, see with_goals", key="env"
+            )
         return self.env
 
     @property
@@ -101,13 +119,13 @@ class Amigo(PPO):
         pay = goal_reward(batch, self.env.horizon)
         goals, own = self.config.goals.learn(state.goals, self.pursued(batch), self.config.axis_name)
         state, metrics = super().update(key, state.replace(goals=goals), self._for_agent(batch, pay))
-        return state, metrics | own | {"goals/reward": jnp.mean(pay)}
+        return state, metrics | own | {"goals/reward": mean_over(pay, self.config.axis_name)}
 
     def pursued(self, batch: Rollout) -> Pursued:
-        """The first goals of a rollout (T, B) whose pursuit ended, `goals.capacity` rows."""
-        after = batch.next_obs
-        ends = (after["reached"] > 0) | batch.ended
-        (rows,) = jnp.nonzero(ends.reshape(-1), size=self.config.goals.capacity, fill_value=0)
+        """This device's of the first `goals.capacity` goals of a rollout (T, B, ...) whose pursuit ended."""
+        after, config = batch.next_obs, self.config
+        ends = first_true((after["reached"] > 0) | batch.ended, config.goals.capacity, config.axis_name)
+        (rows,) = jnp.nonzero(ends.reshape(-1), size=min(config.goals.capacity, ends.size), fill_value=0)
 
         def take(x: jax.Array) -> jax.Array:
             return x.reshape(-1, *x.shape[2:])[rows]
@@ -143,9 +161,19 @@ def amigo(env: TaskEnv, teacher: TaskSource, config: Config) -> Amigo:
     """AMIGo on a grid environment.
 
     Raises:
-      TypeError: an environment that cannot show its whole grid.
+      OptionError: an environment that cannot show its whole grid.
     """
     return Amigo(env=with_goals(env), teacher=teacher, config=config)
+
+
+def first_true(flags: jax.Array, count: int, axis_name: str | None) -> jax.Array:
+    """(T, B) bool: this device's part of the first `count` that are True, in order of time, then of lanes.
+
+    Ranks go over the lanes of all devices, so that the choice does not depend on how lanes are spread.
+    """
+    everyone = flags if axis_name is None else jax.lax.all_gather(flags, axis_name, axis=1, tiled=True)
+    rank = jnp.cumsum(everyone.reshape(-1), dtype=jnp.int32).reshape(everyone.shape)
+    return flags & (rank[:, lane_indices(flags.shape[1], axis_name)] <= count)
 
 
 def goal_reward(batch: Rollout, horizon: int) -> jax.Array:

@@ -17,6 +17,7 @@ from flax import struct
 from gymnasium import spaces
 
 from ...envs.contract import TaskEnv
+from ...envs.errors import OptionError, short
 
 NO_GOAL = -1
 AGENT_KIND = 10  # how MiniGrid's images show the agent, with its direction as the cell's third number
@@ -28,8 +29,9 @@ class GoalState(struct.PyTreeNode):
     """The inner environment with the goal beside it."""
 
     base: Any
+    whole: jax.Array  # (W, H, 3) uint8, the grid as it is
     goal: jax.Array  # () int32, the cell column * H + row, or NO_GOAL
-    start: jax.Array  # (W, H, 3) uint8, the grid when the goal was set
+    start: jax.Array  # (W, H, 3) uint8, the grid when the goal was set; zeros before the first one
     since: jax.Array  # () int32, steps since then
     reached: jax.Array  # () bool, whether the last step reached it
 
@@ -57,6 +59,18 @@ class GoalEnv(TaskEnv):
     @property
     def end_reasons(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.base.end_reasons
+
+    @property
+    def render_fps(self) -> int:  # type: ignore[override]
+        return self.base.render_fps
+
+    @property
+    def success_return(self) -> float | None:  # type: ignore[override]
+        return self.base.success_return
+
+    @property
+    def compiler_options(self) -> dict[str, dict[str, str | bool]]:  # type: ignore[override]
+        return self.base.compiler_options
 
     @functools.cached_property
     def grid_shape(self) -> tuple[int, int]:
@@ -91,24 +105,30 @@ class GoalEnv(TaskEnv):
 
     def initial(self, rng: jax.Array, params: Any = None) -> GoalState:
         """An episode without a goal. `rng` is consumed."""
+        key_base, key_view = jax.random.split(rng)
+        base = self.base.initial(key_base, params)
+        whole = self._view(base, key_view, params)
         return GoalState(
-            base=self.base.initial(rng, params),
+            base=base,
+            whole=whole,
             goal=jnp.asarray(NO_GOAL, jnp.int32),
-            start=jnp.zeros((*self.grid_shape, 3), jnp.uint8),
+            start=jnp.zeros_like(whole),
             since=jnp.zeros((), jnp.int32),
             reached=jnp.zeros((), bool),
         )
 
     def transition(self, state: GoalState, action: Any, rng: jax.Array, params: Any = None) -> GoalState:
         """The agent takes up `action["goal"]` where it has none, then moves. `rng` is consumed."""
-        key_before, key_move, key_after = jax.random.split(rng, 3)
+        key_move, key_view = jax.random.split(rng)
         is_new = state.goal == NO_GOAL
         goal = jnp.where(is_new, action["goal"], state.goal)
-        start = jnp.where(is_new, self._view(state.base, key_before, params), state.start)
+        start = jnp.where(is_new, state.whole, state.start)
         base = self.base.transition(state.base, action["move"], key_move, params)
-        reached = has_changed(start, self._view(base, key_after, params), goal)
+        whole = self._view(base, key_view, params)  # once a step, kept in the state
+        reached = has_changed(start, whole, goal)
         return GoalState(
             base=base,
+            whole=whole,
             goal=jnp.where(reached, NO_GOAL, goal),
             start=start,
             since=jnp.where(is_new, 0, state.since) + 1,
@@ -116,14 +136,12 @@ class GoalEnv(TaskEnv):
         )
 
     def observation(self, state: GoalState, rng: jax.Array, params: Any = None) -> dict[str, jax.Array]:
-        """The inner observation, and what agent and teacher know of the goal."""
-        key_base, key_view = jax.random.split(rng)
-        whole = self._view(state.base, key_view, params)
+        """The inner observation, and what agent and teacher know of the goal. `rng` is consumed."""
         return {
-            **self.base.observation(state.base, key_base, params),
-            "goal": goal_vector(whole, state.goal),
+            **self.base.observation(state.base, rng, params),
+            "goal": goal_vector(state.whole, state.goal),
             "cell": state.goal,
-            "whole": whole,
+            "whole": state.whole,
             "start": state.start,
             "since": state.since,
             "reached": state.reached.astype(jnp.int32),
@@ -162,11 +180,15 @@ def with_goals(env: TaskEnv) -> GoalEnv:
     """The environment with goals.
 
     Raises:
-      TypeError: an environment that has no view of its whole grid.
+      OptionError: an environment that cannot show its whole grid.
     """
     if not dataclasses.is_dataclass(env) or "view" not in {field.name for field in dataclasses.fields(env)}:
-        raise TypeError(f"AMIGo: got {type(env).__name__}; expected an environment that takes view='full'")
-    return GoalEnv(base=env, whole=dataclasses.replace(env, view="full"))
+        raise OptionError(
+            f"AMIGo: env; got {type(env).__name__}; expected a grid environment that takes view='full'", key="env"
+        )
+    goal_env = GoalEnv(base=env, whole=dataclasses.replace(env, view="full"))
+    _whole_space(goal_env.whole)
+    return goal_env
 
 
 def has_changed(before: jax.Array, after: jax.Array, cell: jax.Array) -> jax.Array:
@@ -193,8 +215,15 @@ def goal_vector(whole: jax.Array, cell: jax.Array) -> jax.Array:
 
 
 def _whole_space(env: TaskEnv) -> spaces.Box:
+    """The space of the whole grid.
+
+    Raises:
+      OptionError: there is none.
+    """
     space = env.observation_space
     image = space.spaces.get("image") if isinstance(space, spaces.Dict) else None
     if not isinstance(image, spaces.Box) or len(image.shape) != 3 or image.shape[-1] != 3:
-        raise TypeError(f"AMIGo: got the observation space {space}; expected a Dict with the grid 'image' (W, H, 3)")
+        raise OptionError(
+            f"AMIGo: env with observations {short(space)}; expected a Dict with the grid 'image' (W, H, 3)", key="env"
+        )
     return image

@@ -1,5 +1,10 @@
 """The teacher of goals: a policy over cells that learns to set what is hard for the agent, but not too hard.
 
+Source: the published code that `agent.py` names. Its command line (README) gives the penalty 0.3, the entropy cost 0.05
+and the bar of -0.5 that a mean reward must reach for the threshold to rise; since no mean is below -0.3, every rollout
+with goals counts, and the threshold rises every ten of them. Its defaults are the learning rate 0.002, ten counts in a
+row, thresholds from 7 to 100 and the bound 40 on gradients. The capacity is ours.
+
 Letters: N goals, W columns and H rows of the grid.
 """
 
@@ -44,7 +49,7 @@ class GoalsState(struct.PyTreeNode):
     params: Any
     opt_state: optax.OptState
     threshold: jax.Array  # () float32, steps that a goal should take at least, t*
-    streak: jax.Array  # () int32, rollouts in a row in which goals were good enough
+    streak: jax.Array  # () int32, rollouts in a row with goals that were good enough; those without goals do not count
 
 
 class Pursued(struct.PyTreeNode):
@@ -68,19 +73,24 @@ class Goals:
       reward, penalty: for a goal that took at least the threshold's steps; for any other.
       first_threshold, last_threshold: where the threshold begins and stops to rise [steps].
       good_enough: mean reward of a rollout's goals that counts for the threshold to rise.
-      patience: rollouts in a row that must count.
-      capacity: goals of a rollout that are learned from, at most.
+      patience: rollouts in a row that must count; one in which no pursuit ended is passed over.
+      capacity: goals of a rollout that are learned from, at most, over all devices.
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 0.002
     entropy_cost: float = 0.05
     reward: float = 0.7
     penalty: float = 0.3
     first_threshold: float = 7.0
     last_threshold: float = 100.0
-    good_enough: float = 0.1
+    good_enough: float = -0.5
     patience: int = 10
     capacity: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("patience", "capacity"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}; expected at least 1")
 
     def init(self, key: jax.Array, width: int, height: int) -> GoalsState:
         """A fresh teacher for grids (W, H). `key` is consumed."""
@@ -100,8 +110,13 @@ class Goals:
     def learn(
         self, state: GoalsState, pursued: Pursued, axis_name: str | None
     ) -> tuple[GoalsState, dict[str, jax.Array]]:
-        """One policy-gradient step on goals whose pursuit has ended, then the threshold's turn."""
-        rewards, weight = self.rewards(pursued, state.threshold), weights(pursued.valid, axis_name)
+        """One policy-gradient step on goals whose pursuit has ended, then the threshold's turn.
+
+        Where no pursuit ended on any device the teacher stays as it is: there is nothing to learn or to judge, and
+        Adam would move by its momentum.
+        """
+        total = count_valid(pursued.valid, axis_name)
+        rewards, weight = self.rewards(pursued, state.threshold), weights(pursued.valid, total)
         gradients, metrics = jax.grad(self._loss, has_aux=True)(state.params, pursued, rewards, weight)
         metrics["goals/score"] = jnp.sum(weight * self.challenge(pursued, state.threshold))
         if axis_name is not None:
@@ -110,8 +125,9 @@ class Goals:
             state.params, gradients, state.opt_state, self.learning_rate, MAX_GRAD_NORM, ADAM_EPSILON
         )
         threshold, streak = self.next_threshold(state.threshold, state.streak, metrics["goals/score"])
-        metrics["goals/threshold"] = threshold
-        return GoalsState(params=params, opt_state=opt_state, threshold=threshold, streak=streak), metrics
+        after = GoalsState(params=params, opt_state=opt_state, threshold=threshold, streak=streak)
+        after = jax.tree.map(lambda old, new: jnp.where(total > 0.0, new, old), state, after)
+        return after, metrics | {"goals/threshold": after.threshold, "goals/pursued": total}
 
     def challenge(self, pursued: Pursued, threshold: jax.Array) -> jax.Array:
         """(N,): the reward where a goal was reached and took long enough, else the penalty."""
@@ -142,12 +158,15 @@ class Goals:
         return loss, {"goals/policy_gradient_loss": policy, "goals/value_loss": value, "goals/entropy": entropy}
 
 
-def weights(valid: jax.Array, axis_name: str | None) -> jax.Array:
-    """(N,) what each row counts in a mean over the valid rows of all devices; zeros where there are none."""
+def count_valid(valid: jax.Array, axis_name: str | None) -> jax.Array:
+    """() float32: rows (N,) that are valid, on all devices."""
     count = jnp.sum(valid.astype(jnp.float32))
-    if axis_name is not None:
-        count = jax.lax.psum(count, axis_name)
-    return valid.astype(jnp.float32) / jnp.maximum(count, 1.0)
+    return count if axis_name is None else jax.lax.psum(count, axis_name)
+
+
+def weights(valid: jax.Array, total: jax.Array) -> jax.Array:
+    """(N,) what each row counts in a mean over the `total` valid rows of all devices; zeros where there are none."""
+    return valid.astype(jnp.float32) / jnp.maximum(total, 1.0)
 
 
 def _apply(params: Any, whole: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -54,7 +54,7 @@ class Bonus(Protocol):
         """Fresh networks and empty memories for B lanes. `key` is consumed.
 
         Raises:
-          TypeError: the environment's observations or actions are not what this bonus can use.
+          OptionError: the environment's observations or actions are not what this bonus can use.
         """
 
     def reward(

@@ -3,9 +3,11 @@
 r[t] = 1 / sqrt(N(s[t + 1])), N counting all visits in training up to and with this one.
 
 Source: Strehl and Littman 2008 (the bonus), as the baseline "count" of Raileanu and Rocktaschel 2020 (RIDE), file
-src/algos/count.py of facebookresearch/impact-driven-exploration; the coefficient 0.005 is from memory of that paper's
-appendix. Differs: counts live in a table of fixed size, in which observations may share a place and are then counted
-together; visits of all lanes in one step count at once; an episode's first observation is not counted.
+src/algos/count.py of facebookresearch/impact-driven-exploration. Differs: the coefficient is 0.005 where that code's
+default, for all its methods, is 0.5; what `env` shows is counted, over all lanes together, where the source counts the
+whole grid (FullyObsWrapper), each actor process for itself; the sum of rewards is not clipped to [-1, 1]; counts live
+in a table of fixed size, in which observations may share a place and are then counted together; visits of all lanes in
+one step count at once; an episode's first observation is not counted.
 
 Letters: T rollout length, B lanes on this device.
 """
@@ -43,7 +45,11 @@ class Count:
             raise ValueError(f"bits={self.bits}; expected a whole number from 1 to 30")
 
     def init(self, key: jax.Array, env: TaskEnv, num_lanes: int) -> BonusState:
-        """An empty table; draws nothing from `key`."""
+        """An empty table; draws nothing from `key`.
+
+        Raises:
+          OptionError: observations that cannot be counted.
+        """
         del key, num_lanes
         counted_part(env.observation_space, self.counted)
         return BonusState(

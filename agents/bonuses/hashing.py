@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from ...envs.contract import CodedSpace, space_of_codes
+from ...envs.errors import OptionError, short
 from ..spaces import parts
 
 MULTIPLIER = 0x9E3779B1  # a prime near 2^32 over the golden ratio
@@ -18,7 +19,7 @@ def counted_part(space: Space, names: tuple[str, ...] | None) -> Space:
     """What of an observation is counted: the parts named, else the image where there is one, else all.
 
     Raises:
-      TypeError: no such part, or one of numbers that are not whole, of which two are hardly ever equal.
+      OptionError: no such part, or one of numbers that are not whole, of which two are hardly ever equal.
     """
     if names is None and isinstance(space, spaces.Dict) and "image" in space.spaces:
         names = ("image",)
@@ -26,7 +27,9 @@ def counted_part(space: Space, names: tuple[str, ...] | None) -> Space:
     for sub in counted.spaces.values() if isinstance(counted, spaces.Dict) else (counted,):
         whole = isinstance(sub, CodedSpace) or (sub.dtype is not None and np.dtype(sub.dtype).kind in "iub")
         if not whole or isinstance(sub, spaces.Dict | spaces.Tuple):
-            raise TypeError(f"counted observations: got {sub}; expected spaces of whole numbers, not nested")
+            raise OptionError(
+                f"counted observations: got {short(sub)}; expected spaces of whole numbers, not nested", key="env"
+            )
     return counted
 
 

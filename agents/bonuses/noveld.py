@@ -6,7 +6,8 @@ novelty n the Euclidean error of random network distillation.
 Source: Zhang et al. 2021 (NovelD; Zhang et al. 2020, BeBold); src/algos/bebold.py and src/arguments.py of
 tianjunz/NovelD: alpha 0.5, coefficient 0.05 (README), Adam 1e-4 for the predictor, gradients bounded by 40. Differs:
 first visits are told by what the agent sees instead of by the whole grid, and the episode's first observation counts as
-met; networks see the image itself instead of features of a second policy network that never learns; the sum of rewards
+met; networks see the image itself instead of features of a second policy network that never learns; the predictor's
+loss is the mean square of the error where the source's is the mean of its Euclidean norm; the sum of rewards
 is not clipped to [-1, 1].
 
 Letters: T rollout length, B lanes on this device.
@@ -47,7 +48,11 @@ class NovelD:
     discount: ClassVar[float] = 0.99
 
     def init(self, key: jax.Array, env: TaskEnv, num_lanes: int) -> BonusState:
-        """Fresh networks, empty memories. `key` is consumed."""
+        """Fresh networks, empty memories. `key` is consumed.
+
+        Raises:
+          OptionError: observations that cannot be counted.
+        """
         counted_part(env.observation_space, self.counted)
         return BonusState(
             coefficient=jnp.asarray(self.coefficient, jnp.float32),

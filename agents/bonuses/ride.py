@@ -6,10 +6,12 @@ embeddings; loss 10 |error of the forward model| + 0.1 cross-entropy of the inve
 
 Source: Raileanu and Rocktaschel 2020; src/algos/ride.py, src/models.py and src/arguments.py of
 facebookresearch/impact-driven-exploration: networks, weights of the losses, images divided by 255, learning rate 1e-4,
-gradients bounded by 40; coefficient 0.1 for KeyCorridorS3R3 (README). Differs: the embedding that the forward model is
-to predict is a fixed label, `reference_gradient` makes it part of the loss; Adam instead of RMSProp, one bound for
-all three networks; an episode's first observation counts as met, and its true last one is rewarded (the source compares
-with the next episode's first); the sum of rewards is not clipped to [-1, 1].
+gradients bounded by 40; coefficient 0.1 for KeyCorridorS3R3 (README). Differs: agent and bonus see what `env` shows,
+where the source sees and counts the whole grid (FullyObsWrapper); the embedding that the forward model is to predict is
+a fixed label, `reference_gradient` makes it part of the loss; Adam instead of RMSProp, one bound for all three
+networks; losses are means over steps where the source sums over the 100 of a rollout, so that the same bound of 40 cuts
+far less; an episode's first observation counts as met, and its true last one is rewarded (the source compares with the
+next episode's first); the sum of rewards is not clipped to [-1, 1].
 
 Letters: T rollout length, B lanes on this device, E features, A actions.
 """
@@ -25,6 +27,7 @@ from flax import struct
 from gymnasium import Space, spaces
 
 from ...envs.contract import TaskEnv
+from ...envs.errors import OptionError, short
 from ..distributions import Categorical
 from ..optimizer import init_adam
 from ..rollout import Rollout
@@ -80,10 +83,10 @@ class RIDE:
         """Fresh networks, empty memories. `key` is consumed.
 
         Raises:
-          TypeError: actions that are not a choice.
+          OptionError: actions that are not a choice, or observations that cannot be counted.
         """
         if not isinstance(env.action_space, spaces.Discrete):
-            raise TypeError(f"RIDE: got the action space {env.action_space}; expected Discrete")
+            raise OptionError(f"RIDE: got the action space {short(env.action_space)}; expected Discrete", key="env")
         counted_part(env.observation_space, self.counted)
         params = Models(looked_at(env.observation_space), int(env.action_space.n)).init(key)
         return BonusState(

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ...envs.contract import TaskEnv
-from ..normalization import RunningStats, init_stats, merge
+from ..normalization import RunningStats, init_stats, merge, normalize
 from ..rollout import Rollout
 from .contract import BonusState
 from .distillation import Distillation, Networks
@@ -77,7 +77,7 @@ class RND:
         view, shared = looked_at(env.observation_space), state.shared
         flat = flatten(view, rollout.next_obs)
         shared = shared.replace(obs_stats=merge(shared.obs_stats, flat, axis_name))
-        error = Distillation(view).error(shared.nets, whiten(shared.obs_stats, flat))
+        error = Distillation(view).error(shared.nets, normalize(shared.obs_stats, flat, WHITE_CLIP))
         raw = jnp.mean(error**2, -1)
 
         def follow(sofar: jax.Array, now: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -93,12 +93,6 @@ class RND:
     ) -> tuple[BonusState, dict[str, jax.Array]]:
         """Trains the predictor on the observations that steps led to. `key` is consumed."""
         view, shared = looked_at(env.observation_space), state.shared
-        flat = whiten(shared.obs_stats, flatten(view, rollout.next_obs))
+        flat = normalize(shared.obs_stats, flatten(view, rollout.next_obs), WHITE_CLIP)
         nets, metrics = Distillation(view).learn(self.training, key, shared.nets, flat, state.learning_rate, axis_name)
         return state.replace(shared=shared.replace(nets=nets)), metrics
-
-
-def whiten(stats: RunningStats, flat: jax.Array) -> jax.Array:
-    """Observations (..., O) with mean 0 and deviation 1, clipped."""
-    mean, std = jnp.broadcast_to(stats.mean, flat.shape), jnp.broadcast_to(stats.std, flat.shape)
-    return jnp.clip((flat - mean) / std, -WHITE_CLIP, WHITE_CLIP)

@@ -11,6 +11,7 @@ from palaestra.agents.presets import PublishedMiniGrid
 from palaestra.agents.spaces import flatten_observation, observation_size
 from palaestra.curricula import Fixed
 from palaestra.envs.classic.cartpole import CartPole
+from palaestra.envs.errors import OptionError
 from palaestra.envs.registration import make_functional
 from palaestra.envs.stepping import reset
 
@@ -109,10 +110,16 @@ def test_other_windows_and_one_hot_images_fit(shape, key):
 @pytest.mark.parametrize(
     ("kind", "space", "beside", "error", "message"),
     [
-        ("grid", CartPole().observation_space, None, TypeError, "expected a Dict with a Box 'image'"),
-        ("grid", spaces.Dict({"image": spaces.Box(0, 1, (7, 7))}), None, TypeError, "expected a Dict with a Box 'imag"),
-        ("grid", spaces.Dict({"image": GRID}), ("direktion",), TypeError, "observation parts .'direktion'"),
-        ("mlp", spaces.Dict({"image": GRID}), ("image",), ValueError, "beside_image=.* with network='mlp'"),
+        ("grid", CartPole().observation_space, None, OptionError, "expected a Dict with a Box 'image'"),
+        (
+            "grid",
+            spaces.Dict({"image": spaces.Box(0, 1, (7, 7))}),
+            None,
+            OptionError,
+            "expected a Dict with a Box 'imag",
+        ),
+        ("grid", spaces.Dict({"image": GRID}), ("direktion",), OptionError, "observation parts .'direktion'"),
+        ("mlp", spaces.Dict({"image": GRID}), ("image",), OptionError, "beside_image=.* with network='mlp'"),
     ],
 )
 def test_what_cannot_be_seen_is_refused(kind, space, beside, error, message):
@@ -121,5 +128,5 @@ def test_what_cannot_be_seen_is_refused(kind, space, beside, error, message):
 
 
 def test_an_agent_without_an_image_says_so(key):
-    with pytest.raises(TypeError, match="network='grid': got the observation space"):
+    with pytest.raises(OptionError, match="network='grid': got the observation space"):
         PPO(CartPole(), Fixed(), PublishedMiniGrid()).init(key)

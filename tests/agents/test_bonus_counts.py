@@ -13,6 +13,7 @@ from palaestra.agents.bonuses.episodic import count_visits, no_visits
 from palaestra.agents.bonuses.hashing import counted_part, hash_observation
 from palaestra.agents.rollout import Rollout
 from palaestra.envs.classic.cartpole import CartPole
+from palaestra.envs.errors import OptionError
 from palaestra.envs.registration import make_functional
 
 from . import little_grid
@@ -161,7 +162,7 @@ def test_missions_and_directions_can_be_counted():
     ],
 )
 def test_what_cannot_be_counted_is_refused(space, names, message):
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(OptionError, match=message):
         counted_part(space, names)
 
 

@@ -87,11 +87,19 @@ def test_every_hyper_field_changes_the_update(field, key):
 
 @pytest.mark.parametrize(
     "change",
-    [{"normalize_observations": False}, {"normalize_rewards": False}, {"initial_log_std": -1.0}, {"epochs": 3}],
+    [
+        {"normalize_observations": False},
+        {"normalize_rewards": False},
+        {"normalize_advantages": False},
+        {"bootstrap_truncated": False},
+        {"adam_epsilon": 1e-2},
+        {"initial_log_std": -1.0},
+        {"epochs": 3},
+    ],
 )
 def test_every_switch_changes_the_update(change, key):
     def train(config):
-        agent = PPO(Pendulum(), Fixed(), config)
+        agent = PPO(Pendulum(horizon=6), Fixed(), config)  # the clock cuts episodes off
         return jax.jit(
             lambda k: jax.lax.scan(lambda s, _: agent.train_step(s), agent.init(k), None, length=2)[0].params
         )(key)
@@ -104,6 +112,7 @@ def test_every_switch_changes_the_update(change, key):
     [
         ({"num_minibatches": 3}, "num_minibatches=3 must divide rollout_length=8"),
         ({"num_envs": 0}, "num_envs=0"),
+        ({"adam_epsilon": 0.0}, "adam_epsilon=0.0; expected a positive number"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):

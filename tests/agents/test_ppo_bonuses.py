@@ -103,9 +103,9 @@ def test_every_bonus_agrees_over_seeds_and_devices(name):
         np.testing.assert_allclose(rows[0], leaf, rtol=1e-3, atol=1e-4)
 
 
-def targets(bonus, key):
+def targets(bonus, key, **changes):
     """(rollout, batch, what the value function missed, values, values after) of a fresh learner's first rollout."""
-    agent = agent_with(bonus, normalize_rewards=False, normalize_observations=False)
+    agent = agent_with(bonus, normalize_rewards=False, normalize_observations=False, **changes)
 
     def make(key):
         key_init, *keys = jax.random.split(key, 4)
@@ -115,6 +115,20 @@ def targets(bonus, key):
         return rollout, batch, error, *agent._values(state, rollout, flat)
 
     return jax.jit(make)(key)
+
+
+def test_an_episode_that_is_cut_off_may_count_as_terminated(key):
+    rollout, batch, error, values, _ = targets(None, key, bootstrap_truncated=False)
+    assert bool((rollout.truncated & ~rollout.terminated).any()) and not bool(rollout.ended[-1].all())
+    *_, next_values = targets(None, key)  # the same rollout, with the value of every observation that a step led to
+    after = 0.0
+    for t in reversed(range(8)):
+        goes_on = 1.0 - np.asarray(rollout.ended[t], np.float32)
+        missed = rollout.reward[t] + 0.99 * goes_on * next_values[t, :, 0] - values[t, :, 0]
+        after = missed + 0.99 * 0.95 * goes_on * after
+        np.testing.assert_allclose(error[t], after, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(batch.return_[t], after + values[t, :, 0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(batch.advantage, error)
 
 
 def test_rewards_are_added_to_the_environments(key):
