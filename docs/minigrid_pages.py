@@ -82,8 +82,9 @@ Ids of wave function collapse are made by the package's sources alone: wheels of
 """
 
 SENSES = """\
-`time_factor`, `see_through` and `sight` belong to every id: the share of the level's time, whether walls hide nothing,
-and how many columns the agent sees to each side.
+Beside what an id's levels take, `time_factor` is the share of the level's time. Views that depend on what the agent
+sees, all but "full" and "symbolic", add `see_through`, whether walls hide nothing, and `sight`, how many columns the
+agent sees to each side; it sees twice as many rows ahead. With `tasks="levels"` there are none of the three.
 """
 
 SUBGOAL_OBSERVATION = """\

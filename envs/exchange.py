@@ -206,12 +206,23 @@ def _check_level(space: Any, task: Any, num_envs: int | None) -> Any:
     pairs = zip(paths, jax.tree.leaves(task), strict=True)
     checked = [_check_leaf(jax.tree_util.keystr(path), leaf, like, num_envs) for (path, like), leaf in pairs]
     level = jax.tree.unflatten(structure, checked)
-    for i in range(num_envs or 1):
-        space.validate(level if num_envs is None else jax.tree.map(lambda leaf, i=i: leaf[i], level))
-    return level
+    is_one = all(leaf.ndim == np.ndim(like) for leaf, (_, like) in zip(checked, paths, strict=True))
+    if is_one:  # one level for all is checked once, whatever their number
+        space.validate(level)
+    if num_envs is None:
+        return level
+    rows = [np.broadcast_to(leaf, (num_envs, *np.shape(like))) for leaf, (_, like) in zip(checked, paths, strict=True)]
+    levels = jax.tree.unflatten(structure, [leaf.copy() for leaf in rows])
+    for i in range(0 if is_one else num_envs):
+        try:
+            space.validate(jax.tree.map(lambda leaf, i=i: leaf[i], levels))
+        except TaskError as error:
+            raise TaskError(f"tasks[{i}]: {error.message}", hint=error.hint) from None
+    return levels
 
 
 def _check_leaf(name: str, leaf: Any, like: Any, num_envs: int | None) -> np.ndarray:
+    """A copy of the leaf of a level, or of one per environment, in the dtype of the default's."""
     array, like = np.asarray(leaf), np.asarray(like)
     same_kind = array.dtype.kind == like.dtype.kind or (array.dtype.kind in "iu" and like.dtype.kind in "iuf")
     if not same_kind or array.shape not in (like.shape, (num_envs, *like.shape)):
@@ -222,4 +233,4 @@ def _check_leaf(name: str, leaf: Any, like: Any, num_envs: int | None) -> np.nda
     fits = like.dtype.kind == "f" or np.array_equal(cast, array)
     if not fits or not np.isfinite(cast).all():
         raise TaskError(f"level{name}: got {short(leaf)}; expected finite values that fit {like.dtype}")
-    return cast.copy() if num_envs is None else np.broadcast_to(cast, (num_envs, *like.shape)).copy()
+    return cast

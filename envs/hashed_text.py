@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .errors import OptionError
+
 DIMENSIONS = 384  # as many as the sentence encoder has that the published agents use
 _WORD = re.compile(r"\w+")
 _SIZES = (3, 4, 5)  # of letter groups
@@ -25,8 +27,16 @@ def hash_embedding(texts: Sequence[str], dimensions: int = DIMENSIONS, seed: int
     Words count without regard to capitals; letter groups run across words, so that order shows, and keep capitals.
 
     Args:
-      seed: another one gives another, unrelated, space.
+      dimensions: E, at least 1.
+      seed: in [0, 2**64); another one gives another, unrelated, space.
+
+    Raises:
+      OptionError: dimensions or seed out of range.
     """
+    if dimensions < 1:
+        raise OptionError(f"dimensions={dimensions!r}; expected a whole number of at least 1", key="dimensions")
+    if not 0 <= seed < 2**64:
+        raise OptionError(f"seed={seed!r}; expected a whole number in [0, 2**64)", key="seed")
     salt = seed.to_bytes(8, "little")
     rows = np.zeros((len(texts), dimensions))
     for row, text in zip(rows, texts, strict=True):

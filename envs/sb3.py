@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from .contract import space_of_codes
 from .errors import OptionError, missing_extra, short
 from .exchange import check_task
 from .gym import make_vector_env
@@ -34,18 +35,19 @@ class VecEnv(BaseVecEnv):
 
     The info of an ended episode holds "terminal_observation", "TimeLimit.truncated", "is_success", "task" and, as from
     `Monitor`, "episode". `seed(s)` and `set_options({"task": ...})` act at the next `reset()`, `set_tasks` at the next
-    reset of each environment. Sentences in observations
-    are arrays of their words' numbers, since SB3 takes no text.
+    reset of each environment. Sentences in observations are arrays of their words' numbers, since SB3 takes no text.
 
     Args:
-      env: an id, or a vector environment made with `autoreset_mode="SameStep"`.
+      env: an id, or a vector environment made with `autoreset_mode="SameStep"` and, if its observations hold
+        sentences, `decode=False`.
       num_envs: B, when `env` is an id.
       task: one task for all or one per environment (B, D), when `env` is an id.
       render_mode: None or "rgb_array", when `env` is an id.
       kwargs: go to the family's class, when `env` is an id.
 
     Raises:
-      OptionError: a vector environment with another autoreset mode, or arguments that only an id can take.
+      OptionError: a vector environment with another autoreset mode or with sentences, or arguments that only an id
+        can take.
     """
 
     def __init__(
@@ -64,6 +66,10 @@ class VecEnv(BaseVecEnv):
             raise OptionError(
                 f"wrong autoreset mode: autoreset_mode; got {env.autoreset_mode}; expected {AutoresetMode.SAME_STEP}",
                 key="autoreset_mode",
+            )
+        if space_of_codes(env.single_observation_space) != env.single_observation_space:
+            raise OptionError(
+                "observations with sentences: decode; got True; expected False, since SB3 takes no text", key="decode"
             )
         self.vector = env
         self._actions: Any = None

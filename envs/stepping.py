@@ -19,7 +19,7 @@ from jax.custom_batching import custom_vmap
 
 from .contract import TaskEnv
 
-NARROW = 150  # numbers in a row; drives have up to 140, grids from 200
+NARROW = 150  # numbers in a row; those of grids at the default window are wider
 
 
 class EpisodeState(struct.PyTreeNode):

@@ -98,7 +98,7 @@ def collect(config: CollectConfig) -> tuple[Plans, dict[str, Any]]:
 
     Raises:
       OptionError: a setting of the model server that does not fit.
-      ReferenceError: an id that the package does not have, or levels of different sizes.
+      PackageError: an id that the package does not have, or levels of different sizes.
       PlanningError: an example that the planner cannot solve.
       MissingExtraError: the packages that asking, or the local model, needs are not installed.
       LLMError: one of `curricula.llm.errors`: no answer, nothing in the cache, no key, or the budget is spent.
@@ -172,7 +172,7 @@ def measure(plans: Plans) -> tuple[Calibration, ErrorModel]:
     """How right plans are beside the exact ones, and the surrogate teacher that errs as often.
 
     Raises:
-      ReferenceError, PlanningError: as `exact_plans`.
+      PackageError, PlanningError: as `exact_plans`.
       OptionError: no level has an exact subgoal, so there is nothing to compare with.
     """
     exact = exact_plans(plans.name, [plan.seed for plan in plans.plans])

@@ -120,7 +120,7 @@ def load_plans(path: Path) -> Plans:
 
     Raises:
       InputFileError: no such file, another format, or a plan that does not fit its level; names seed and entry.
-      ReferenceError: an id that the package does not have.
+      PackageError: an id that the package does not have.
     """
     try:
         told = json.loads(path.read_text("utf-8"))
@@ -180,7 +180,7 @@ def exact_plans(name: str, seeds: Sequence[int]) -> Plans:
     """The subgoals that are right: by the family's scheme where it has one, else by the planner.
 
     Raises:
-      ReferenceError: an id that the package does not have, or levels of different sizes.
+      PackageError: an id that the package does not have, or levels of different sizes.
       PlanningError: a family without a scheme, and a level that the planner cannot solve: it has no solution, asks for
         too much work, or is judged by a rule that moves things at random.
     """

@@ -23,7 +23,7 @@ from ..tasks import Parameter
 from . import reference, words
 from .instructions import Instruction, with_object_numbers
 from .level import Level
-from .reference import ReferenceError
+from .reference import PackageError
 from .rules import Rule
 
 ANY_LEVEL = -1
@@ -33,7 +33,7 @@ ROUND_TO = 8  # lengths are multiples of this, so that few shapes are compiled
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LevelBank:
-    """N levels as a `Source`; equal contents are equal, so programs are shared.
+    """N levels as a `Source`; equal contents judged alike are equal, so programs are shared.
 
     Attributes:
       name: id in the package.
@@ -42,7 +42,7 @@ class LevelBank:
       version: of the package.
       rule: how levels are judged.
       see_through: whether walls hide nothing.
-      levels: leading axis N, NumPy.
+      levels: leading axis N, NumPy; of `import_bank` read-only, since all who ask for the same share it.
     """
 
     name: str
@@ -55,8 +55,9 @@ class LevelBank:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the contents and where they come from."""
-        told = hashlib.sha256(f"{self.name} {self.options} {self.version} {self.see_through}".encode())
+        """SHA-256 of the contents, where they come from, and how they are judged."""
+        source = [self.name, self.options, self.version, self.see_through, repr(self.rule)]
+        told = hashlib.sha256(json.dumps(source).encode())
         for leaf in (self.seeds, *jax.tree.leaves(self.levels)):
             told.update(f"{leaf.dtype}{leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
         return told.hexdigest()
@@ -117,7 +118,7 @@ def import_bank(name: str, seeds: Iterable[int], **options: Any) -> LevelBank:
     """Reads the levels that an id of the package makes from `seeds`; further arguments go to the package.
 
     Raises:
-      ReferenceError: no such id, no seeds, or levels of different sizes.
+      PackageError: no such id, no seeds, or levels of different sizes.
     """
     return _import_bank(name, tuple(int(seed) for seed in seeds), json.dumps(options, sort_keys=True))
 
@@ -125,13 +126,13 @@ def import_bank(name: str, seeds: Iterable[int], **options: Any) -> LevelBank:
 @functools.lru_cache(maxsize=32)
 def _import_bank(name: str, seeds: tuple[int, ...], options: str) -> LevelBank:
     if not seeds:
-        raise ReferenceError("level bank: seeds; got none; expected at least one")
+        raise PackageError("level bank: seeds; got none; expected at least one")
     env = reference.make_reference(name, **json.loads(options))
     levels = []
     for seed in seeds:
         reference.reset(env, seed)
         levels.append(reference.import_level(env))
-    return LevelBank(
+    bank = LevelBank(
         name=name,
         options=options,
         seeds=np.array(seeds, np.int64),
@@ -140,17 +141,20 @@ def _import_bank(name: str, seeds: tuple[int, ...], options: str) -> LevelBank:
         see_through=bool(env.see_through_walls),
         levels=stack(levels),
     )
+    for leaf in (bank.seeds, *jax.tree.leaves(bank.levels)):
+        leaf.setflags(write=False)
+    return bank
 
 
 def stack(levels: Sequence[Level]) -> Level:
     """Levels of one family as one with leading axis N; missions and object numbers filled up to a common length.
 
     Raises:
-      ReferenceError: grids of different sizes.
+      PackageError: grids of different sizes.
     """
     sizes = {level.grid.shape for level in levels}
     if len(sizes) > 1:
-        raise ReferenceError(f"level bank: got grids of sizes {sorted(sizes)}; expected one size")
+        raise PackageError(f"level bank: got grids of sizes {sorted(sizes)}; expected one size")
     length = _rounded(max(len(level.mission) for level in levels))
     return jax.tree.map(
         lambda *rows: np.stack(rows), *_with_equal_goals([_lengthened(level, length) for level in levels])

@@ -30,13 +30,16 @@ TIME = Parameter(
 )
 
 
+_SIGHT = "Columns seen to each side; twice as many rows are seen ahead."
+
+
 class Params(struct.PyTreeNode):
     """What a task stands for."""
 
     level: Any  # {name: () float32}, the source's parameters, or a Level
     time_factor: jax.Array  # () float32
     see_through: jax.Array  # () bool
-    sight: jax.Array  # () int32, columns seen to each side
+    sight: jax.Array  # () int32, columns seen to each side; twice as many rows ahead
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ class MiniGrid(TaskEnv):
     Attributes:
       source: where levels come from, and by which rule they are judged.
       horizon: a cap on the limit of steps that every level brings with it.
-      view_size: V, odd, at least 3.
+      view_size: V, odd, from 3 to 31.
       view: what the image shows, a key of `views.KINDS`.
       tile_size: P, of views in colours.
       tasks: "parameters", numbers that the source and the agent's senses take, or "levels", whole levels.
@@ -62,7 +65,7 @@ class MiniGrid(TaskEnv):
     tasks: str = "parameters"
     reference_first_view: bool = False
     end_reasons = ("success", "failure")
-    reward_range_hint: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    reward_range_hint: ClassVar[tuple[float, float]] = (-1.0, 1.0)  # below 0 where obstacles move
     render_fps: ClassVar[int] = 10
 
     @functools.cached_property
@@ -79,7 +82,7 @@ class MiniGrid(TaskEnv):
         half, see_through = self.view_size // 2, float(self.source.see_through)
         return (
             Parameter("see_through", 0, 1, see_through, kind="categorical", doc="Whether walls hide nothing."),
-            Parameter("sight", 1, half, half, unit="cells", kind="integer", doc="Columns seen to each side."),
+            Parameter("sight", 1, half, half, unit="cells", kind="integer", doc=_SIGHT),
         )
 
     @functools.cached_property

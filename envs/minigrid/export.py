@@ -1,7 +1,7 @@
 """States back into live `minigrid` environments, to render, plan or go on there.
 
     env = reference.make_reference("BabyAI-BossLevel-v0")
-    export_state(state, rule, env)
+    export_state(state, env)
 
 The environment must be of the state's id, since rooms and sizes are its own; everything that a step reads or changes
 is written: objects with their identity and what boxes hold, the agent, hands, counters, targets, instructions.
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from ..errors import PalaestraError
-from . import cells, instructions, rules, words
+from . import cells, instructions, reference, rules, words
 from .core import State
 from .instructions import Instruction
 
@@ -25,16 +25,16 @@ class ExportError(PalaestraError, ValueError):
     code = 2
 
 
-def export_state(state: State, rule: rules.Rule, env: Any) -> Any:
+def export_state(state: State, env: Any) -> Any:
     """Puts a bare environment of the package into `state` and returns it.
 
     Args:
       state: of one environment, concrete.
-      rule: of the state's source.
       env: an environment of the same id, see `reference.make_reference`; it is reset first.
 
     Raises:
-      ExportError: the environment's grid has another size.
+      ExportError: the environment's grid has another size, or its class another kind of goal.
+      PackageError: a class whose rule is not known, or that lacks files or packages.
     """
     from minigrid.core.grid import Grid
 
@@ -44,7 +44,12 @@ def export_state(state: State, rule: rules.Rule, env: Any) -> Any:
         raise ExportError(
             f"export: got a grid {level.grid.shape}; expected {(env.height, env.width)}, the environment's"
         )
-    env.reset(seed=0)
+    rule = reference.rule_of(env)
+    if not isinstance(level.goal, rule.goal):
+        raise ExportError(
+            f"export: got a goal {type(level.goal).__name__}; expected {rule.goal.__name__}, the environment's"
+        )
+    reference.reset(env, 0)
     objects: dict[int, Any] = {}
     env.grid = Grid(env.width, env.height)
     for y, x in np.argwhere(level.grid != cells.EMPTY):

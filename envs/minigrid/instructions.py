@@ -8,17 +8,18 @@ Letters: O object numbers (0 is no object), 4 clauses.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from ..tasks import TaskError
 from . import cells
 from .core import DROP, PICK_UP, TOGGLE, State, cell_at, in_front
 from .level import Leaf, Level
-from .rules import ReachGoal, end_episode
+from .rules import ReachGoal, check_places, end_episode
 
 NO_CLAUSE, GO_TO, OPEN, PICK, PUT_NEXT = range(5)
 ONE_SIDE, BEFORE, AFTER = range(3)
@@ -54,12 +55,34 @@ class _Verdict(NamedTuple):
 class FollowInstruction(ReachGoal):
     """Success when the instruction is met, failure when it can no longer be."""
 
+    goal: ClassVar[type] = Instruction
+    follows_things: ClassVar[bool] = False
+
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         instruction = _look_for_objects(before, action, after)
         view = _View.of(after, action)
         verdict = _follow(instruction, view)
         after = after.replace(level=after.level.replace(goal=verdict.instruction))
         return end_episode(after, verdict.success | verdict.failure, verdict.success)
+
+    def validate(self, level: Level) -> None:
+        goal = level.goal
+        for name in ("x", "y", "known_x", "known_y"):
+            check_places(level, name, getattr(goal, name), NOWHERE)
+        for name, high in (("order", AFTER), ("kind", PUT_NEXT)):
+            values = np.atleast_1d(np.asarray(getattr(goal, name)))
+            if values.min() < 0 or values.max() > high:
+                raise TaskError(f"level.goal.{name}: got {values.tolist()}; expected whole numbers in [0, {high}]")
+        numbers = np.shape(goal.moved)[1]
+        words = np.append(np.asarray(level.grid), np.asarray(level.carrying))
+        told = {"level.grid or carrying": cells.number(words), "level.goal.held": np.asarray(goal.held)}
+        told["level, in boxes"] = cells.number(cells.content(words))
+        for name, values in told.items():
+            if values.max() >= numbers:
+                raise TaskError(
+                    f"{name}: got the object number {values.max()}; expected numbers below {numbers}, "
+                    f"which the goal's sets hold"
+                )
 
 
 class _View(NamedTuple):

@@ -15,13 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..tasks import TaskError
-from . import cells, rules
+from . import cells
 from .generators.placing import choose_cell
 from .level import Level
 from .source import Source
-
-# Rules that find their target wherever it stands; others name a place, so that things must stay.
-_FOLLOWS_THINGS = (rules.ReachGoal, rules.PickUpObject, rules.OpenDoor, rules.FetchLook)
+from .words import WORDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Levels:
         turns; where the rule allows it, something portable or the goal square moves to another free cell. Nothing
         makes sure that the level can still be solved.
         """
-        kinds = 3 if type(self.source.rule) in _FOLLOWS_THINGS else 2
+        kinds = 3 if self.source.rule.follows_things else 2
 
         def edit(level: Level, key: jax.Array) -> tuple[Level, None]:
             key_kind, key_edit = jax.random.split(key)
@@ -60,7 +58,8 @@ class Levels:
         """Checks what shapes cannot tell.
 
         Raises:
-          TaskError: the agent is outside, inside something, or its direction is none; or there is no time.
+          TaskError: the agent is outside, inside something, or its direction is none; there is no time; a cell, what
+            is carried or a word of the mission is none; or the goal does not fit, see `Rule.validate`.
         """
         height, width = np.shape(level.grid)
         for name, value, high in (("x", level.x, width), ("y", level.y, height), ("direction", level.direction, 4)):
@@ -74,6 +73,28 @@ class Levels:
             raise TaskError(f"level.x, level.y: got a cell with a {cells.KINDS[cells.kind(here)]}; expected a free one")
         if int(level.max_steps) < 1:
             raise TaskError(f"level.max_steps: got {int(level.max_steps)}; expected at least 1")
+        if level.carrying and not cells.is_portable(level.carrying):
+            kind = int(cells.kind(level.carrying))
+            raise TaskError(f"level.carrying: got the kind {kind}; expected 0, or the word of a key, ball or box")
+        _check_looks("grid", np.asarray(level.grid))
+        _check_looks("carrying", np.atleast_1d(np.asarray(level.carrying)))
+        codes = np.asarray(level.mission)
+        if codes.size and codes.max() >= len(WORDS):
+            raise TaskError(f"level.mission: got the word {codes.max()}; expected numbers below {len(WORDS)}")
+        self.source.rule.validate(level)
+
+
+def _check_looks(name: str, words: np.ndarray) -> None:
+    """Colours, states and what boxes hold, which fit more bits than there are of them."""
+    held = cells.content(words[cells.kind(words) == cells.BOX])
+    for what, values, high in (
+        ("colours", cells.color(words), len(cells.COLORS) - 1),
+        ("states", cells.state(words), cells.LOCKED),
+        ("kinds in boxes", cells.kind(held), cells.LAVA_KIND),
+        ("colours in boxes", cells.color(held), len(cells.COLORS) - 1),
+    ):
+        if values.size and values.max() > high:
+            raise TaskError(f"level.{name}: got {what} up to {values.max()}; expected 0 to {high}")
 
 
 def _choose(key: jax.Array, allowed: jax.Array) -> tuple[jax.Array, jax.Array]:

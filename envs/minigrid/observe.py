@@ -27,7 +27,8 @@ def look(level: Level, size: int, see_through: Any, sight: Any) -> View:
     Args:
       size: V, odd.
       see_through: () bool, whether walls hide nothing.
-      sight: () int32, columns seen to each side; a window of 2 * sight + 1 cells, V // 2 for the whole.
+      sight: () int32, columns seen to each side, half as many as rows ahead: a window of 2 * sight + 1 cells, V // 2
+        for the whole.
     """
     # What is carried hides nothing, as little as what the agent stands on, so it may take its place at once: and then
     # XLA computes the window once instead of once for every use.

@@ -1,4 +1,4 @@
-"""Levels out of live `minigrid` environments, and back into them.
+"""Levels out of live `minigrid` environments; export.py writes them back.
 
 `import_level` reads what an environment has just been reset to. Object numbers follow the grid from left to right,
 column by column, then what boxes hold, then what the agent holds: two readings of one level are equal.
@@ -22,7 +22,7 @@ from .instructions import Instruction
 from .level import Level
 
 
-class ReferenceError(PalaestraError, ValueError):
+class PackageError(PalaestraError, ValueError):
     """An environment of the package that is not one of those this family knows."""
 
     code = 2
@@ -30,7 +30,7 @@ class ReferenceError(PalaestraError, ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """A level with what it takes to write it back: the environment's objects by number."""
+    """A level with the environment's objects by number."""
 
     level: Level
     objects: tuple[Any, ...]  # objects[number - 1]
@@ -40,7 +40,7 @@ def make_reference(name: str, **kwargs: Any) -> Any:
     """A bare environment of the package, without wrappers.
 
     Raises:
-      ReferenceError: the package has no such id.
+      PackageError: the package has no such id.
     """
     import gymnasium
     import minigrid  # noqa: F401  # registers its ids
@@ -50,11 +50,11 @@ def make_reference(name: str, **kwargs: Any) -> Any:
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise _cannot_make(name, error) from error
     except gymnasium.error.Error as error:
-        raise ReferenceError(f"level source: got {name!r}; expected an id of the minigrid package ({error})") from None
+        raise PackageError(f"level source: got {name!r}; expected an id of the minigrid package ({error})") from None
 
 
-def _cannot_make(name: str, error: Exception) -> ReferenceError:
-    return ReferenceError(
+def _cannot_make(name: str, error: Exception) -> PackageError:
+    return PackageError(
         f"{name}: the installed minigrid cannot make its levels ({error})",
         hint="Wheels of minigrid 3.2 lack these mazes' patterns: install it from its sources, with its extra wfc.",
     )
@@ -64,7 +64,7 @@ def reset(env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
     """`env.reset(seed=seed)` without the lines that some classes print for every level they reject.
 
     Raises:
-      ReferenceError: the package lacks files or packages that this class needs, as the mazes of wave function collapse.
+      PackageError: the package lacks files or packages that this class needs, as the mazes of wave function collapse.
     """
     from gymnasium.error import DependencyNotInstalled
 
@@ -79,12 +79,12 @@ def rule_of(env: Any) -> rules.Rule:
     """How an environment of the package judges steps.
 
     Raises:
-      ReferenceError: a class whose rule is not known here.
+      PackageError: a class whose rule is not known here.
     """
     for names, rule in _RULES:
         if any(base.__name__ in names for base in type(env).__mro__):
             return rule
-    raise ReferenceError(f"rule: got {type(env).__name__}; expected a class of the minigrid package")
+    raise PackageError(f"rule: got {type(env).__name__}; expected a class of the minigrid package")
 
 
 _RULES: tuple[tuple[tuple[str, ...], rules.Rule], ...] = (
@@ -111,16 +111,16 @@ _RULES: tuple[tuple[tuple[str, ...], rules.Rule], ...] = (
 
 
 def read(env: Any) -> Reading:
-    """The level of a live environment of the package, bare, which was reset and not stepped since.
+    """The level of a live environment of the package, bare, that was just reset, and its objects.
 
     Raises:
-      ReferenceError: a rule not known here, or more objects than there are numbers.
+      PackageError: a rule not known here, or more objects than there are numbers.
       MissionError: a word that no mission has.
     """
     objects = tuple(_objects(env))
     numbers = {id(thing): number for number, thing in enumerate(objects, start=1)}
     if len(objects) > 255:
-        raise ReferenceError(f"level: got {len(objects)} objects; expected at most 255")
+        raise PackageError(f"level: got {len(objects)} objects; expected at most 255")
     grid = np.full((env.height, env.width), cells.EMPTY, np.uint32)
     for x, y, thing in _things(env):
         grid[y, x] = _word(thing, numbers)

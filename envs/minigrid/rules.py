@@ -7,13 +7,14 @@ Letters: N obstacles.
 """
 
 import dataclasses
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from ..tasks import TaskError
 from . import cells
 from .core import DONE, DROP, FORWARD, PICK_UP, TOGGLE, State, cell_at, in_front, success_reward
 from .level import Leaf, Level
@@ -23,11 +24,17 @@ MISSES = (((9 - np.arange(10)) / 9.0) ** 101).astype(np.float32)
 
 
 class Rule(Protocol):
-    """How a family of tasks turns a step of the mechanics into a step of the task."""
+    """How a family of tasks turns a step of the mechanics into a step of the task.
 
-    @property
-    def num_actions(self) -> int:
-        """Actions are 0 to num_actions - 1."""
+    Attributes:
+      goal: the class of the level's `goal`.
+      follows_things: whether the target is found wherever it stands, so that things may be moved about.
+      num_actions: actions are 0 to num_actions - 1.
+    """
+
+    goal: ClassVar[type]
+    follows_things: ClassVar[bool]
+    num_actions: ClassVar[int]
 
     def prepare(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, jax.Array]:
         """What happens before the mechanics: the world's own moves, and the action that they get. Consumes `key`."""
@@ -35,12 +42,25 @@ class Rule(Protocol):
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         """`after` with this rule's reward, end and goal. `before` and `action` are what `prepare` returned."""
 
+    def validate(self, level: Level) -> None:
+        """Checks the goal of a concrete level whose shapes and grid are right.
+
+        Raises:
+          TaskError: a goal that speaks of what is not there.
+        """
+
+
+class Nothing(struct.PyTreeNode):
+    """The goal of a rule that judges by the grid alone."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ReachGoal:
     """The mechanics alone: the goal square ends the episode with success, lava without."""
 
-    num_actions: int = 7
+    goal: ClassVar[type] = Nothing
+    follows_things: ClassVar[bool] = True
+    num_actions: ClassVar[int] = 7
 
     def prepare(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, jax.Array]:
         return state, action
@@ -48,9 +68,10 @@ class ReachGoal:
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         return after
 
-
-class Nothing(struct.PyTreeNode):
-    """The goal of a rule that judges by the grid alone."""
+    def validate(self, level: Level) -> None:
+        for name, value in vars(level.goal).items():
+            if name.endswith(("x", "y")):
+                check_places(level, name, value)
 
 
 class ObjectGoal(struct.PyTreeNode):
@@ -119,6 +140,8 @@ class ObstaclesGoal(struct.PyTreeNode):
 class PickUpObject(ReachGoal):
     """Success when the action pick up leaves the goal's object in the agent's hands."""
 
+    goal: ClassVar[type] = ObjectGoal
+
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         goal, carrying = after.level.goal, after.level.carrying
         has = (carrying != 0) & (cells.number(carrying) == goal.number)
@@ -129,6 +152,8 @@ class PickUpObject(ReachGoal):
 class OpenDoor(ReachGoal):
     """Success when the action toggle, wherever it is aimed, finds the goal's door open."""
 
+    goal: ClassVar[type] = DoorGoal
+
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         goal = after.level.goal
         return _succeed(after, (action == TOGGLE) & _is_open(after.level, goal.x, goal.y))
@@ -137,6 +162,8 @@ class OpenDoor(ReachGoal):
 @dataclasses.dataclass(frozen=True)
 class FetchLook(ReachGoal):
     """Anything in the agent's hands ends the episode, with success if it looks as the goal says."""
+
+    goal: ClassVar[type] = LookGoal
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         goal, carrying = after.level.goal, after.level.carrying
@@ -148,6 +175,9 @@ class FetchLook(ReachGoal):
 class DoneNearby(ReachGoal):
     """Done ends the episode, with success beside the goal's cell; toggle ends it, too."""
 
+    goal: ClassVar[type] = PlaceGoal
+    follows_things: ClassVar[bool] = False
+
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         level, goal = after.level, after.level.goal
         beside = jnp.abs(level.x - goal.x) + jnp.abs(level.y - goal.y) == 1
@@ -158,6 +188,9 @@ class DoneNearby(ReachGoal):
 @dataclasses.dataclass(frozen=True)
 class PutNear(ReachGoal):
     """Taking the wrong thing ends the episode, and so does a drop: with success if near the goal's cell."""
+
+    goal: ClassVar[type] = NearGoal
+    follows_things: ClassVar[bool] = False
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         level, goal = after.level, after.level.goal
@@ -175,6 +208,9 @@ class PutNear(ReachGoal):
 class ChooseFork(ReachGoal):
     """Two cells end the episode, one with success; picking up is not possible and toggles instead."""
 
+    goal: ClassVar[type] = ForkGoal
+    follows_things: ClassVar[bool] = False
+
     def prepare(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, jax.Array]:
         return state, jnp.where(action == PICK_UP, TOGGLE, action)
 
@@ -188,6 +224,9 @@ class ChooseFork(ReachGoal):
 @dataclasses.dataclass(frozen=True)
 class OpenInOrder(ReachGoal):
     """Success when the goal's second door opens after its first; failure in the other order."""
+
+    goal: ClassVar[type] = TwoDoorsGoal
+    follows_things: ClassVar[bool] = False
 
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         goal = after.level.goal
@@ -206,7 +245,9 @@ class DodgeObstacles(ReachGoal):
     obstacles move.
     """
 
-    num_actions: int = 3
+    goal: ClassVar[type] = ObstaclesGoal
+    follows_things: ClassVar[bool] = False
+    num_actions: ClassVar[int] = 3
 
     def prepare(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, jax.Array]:
         level = state.level
@@ -220,6 +261,20 @@ class DodgeObstacles(ReachGoal):
     def judge(self, before: State, action: jax.Array, after: State) -> State:
         crashes = (action == FORWARD) & after.level.goal.blocked
         return after.replace(terminated=after.terminated | crashes, reward=jnp.where(crashes, -1.0, after.reward))
+
+    def validate(self, level: Level) -> None:
+        goal, grid = level.goal, np.asarray(level.grid)
+        there = np.asarray(goal.x) >= 0  # negative for an obstacle that is not there
+        x, y = np.asarray(goal.x)[there], np.asarray(goal.y)[there]
+        check_places(level, "x", x)
+        check_places(level, "y", y)
+        kinds = cells.kind(grid[y, x])
+        if (kinds != cells.BALL).any():
+            i = int(np.argmax(kinds != cells.BALL))
+            raise TaskError(
+                f"level.goal.x, level.goal.y: got ({x[i]}, {y[i]}), a cell with {cells.KINDS[kinds[i]]}; "
+                f"expected a ball where an obstacle is"
+            )
 
 
 def move_obstacles(level: Level, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -251,6 +306,23 @@ def move_obstacles(level: Level, key: jax.Array) -> tuple[jax.Array, jax.Array, 
         grid = grid.at[new_y, new_x].set(jnp.where(moves, ball, grid[new_y, new_x]))
         xs, ys = xs.at[i].set(new_x), ys.at[i].set(new_y)
     return grid, xs, ys
+
+
+def check_places(level: Level, name: str, value: Any, low: int = 0) -> None:
+    """Checks coordinates (...,) of a level's goal.
+
+    Args:
+      name: the goal's field; its last letter is the axis.
+      low: the least that is allowed, below 0 where one may stand for nowhere.
+
+    Raises:
+      TaskError: outside of the grid.
+    """
+    high = np.shape(level.grid)[1 if name.endswith("x") else 0] - 1
+    values = np.atleast_1d(np.asarray(value))
+    outside = values[(values < low) | (values > high)]
+    if len(outside):
+        raise TaskError(f"level.goal.{name}: got {int(outside[0])}; expected whole numbers in [{low}, {high}]")
 
 
 def _is_open(level: Level, x: jax.Array, y: jax.Array) -> jax.Array:

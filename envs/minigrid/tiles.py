@@ -70,7 +70,7 @@ class Atlas(NamedTuple):
 
 @functools.cache
 def atlas(pixels: int) -> Atlas:
-    """Every look with and without the agent and light: some 600 tiles, drawn in a second or two."""
+    """Every look with and without the agent and light: 368 tiles, drawn in a second or two."""
     rows = np.zeros(LOOKS * (NO_AGENT + 1) * 2, np.int16)
     tiles: list[np.ndarray] = []
     for look in _looks():

@@ -3,7 +3,7 @@
 A window is (V, V), indexed [column, row] as `minigrid`'s images are: column 0 on the agent's left, row V - 1 the
 agent's own; the agent stands in the middle of the last row and looks along decreasing rows.
 
-Letters: V cells along a side of the window (odd), H rows, W columns of the grid.
+Letters: V cells along a side of the window (odd, at most `MAX_SIZE`), H rows, W columns of the grid.
 """
 
 import functools
@@ -16,6 +16,7 @@ import numpy as np
 from . import cells
 from .level import Level
 
+MAX_SIZE = 31  # columns: a row is the bits of an int32 without its sign
 TABLE_SIZE = 7  # columns; 64 KiB, which stays in a fast cache
 
 

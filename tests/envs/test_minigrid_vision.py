@@ -38,7 +38,7 @@ def test_every_window_of_three_cells():
     np.testing.assert_array_equal(ours(transparent), expected)
 
 
-@pytest.mark.parametrize("size", [5, 7, 15])
+@pytest.mark.parametrize("size", [5, 7, 15, 31])
 def test_random_windows(size):
     transparent = windows(1000, size)
     expected = np.stack([reference_visibility(w) for w in transparent])

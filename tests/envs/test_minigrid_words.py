@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from palaestra.envs.errors import OptionError
+from palaestra.envs.hashed_text import hash_embedding
 from palaestra.envs.minigrid import cells, words
 from palaestra.envs.minigrid.words import MissionError, MissionSpace
 
@@ -63,3 +65,15 @@ def test_the_space_holds_sentences_that_fit():
     assert space.to_host(np.stack([words.encode(s, 4) for s in space.samples])) == space.samples
     with pytest.raises(ValueError, match="mask"):
         space.sample(mask=1)
+
+
+def test_vectors_of_sentences_need_dimensions_and_a_seed_of_64_bits():
+    for seed in (0, 2**64 - 1):
+        assert hash_embedding(["go to the goal"], 1, seed).shape == (1, 1)
+    for options, message in (
+        ({"dimensions": 0}, "dimensions=0; expected"),
+        ({"seed": -1}, "seed=-1; expected a whole number in"),
+        ({"seed": 2**64}, f"seed={2**64}; expected"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            hash_embedding(["go to the goal"], **options)

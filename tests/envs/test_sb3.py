@@ -107,6 +107,16 @@ def test_only_same_step_environments_are_taken(VecEnv):
 
 
 @needs_sb3
+def test_environments_that_hand_out_sentences_are_refused(VecEnv):
+    """SB3 would fail on them much later, and without saying why."""
+    make = lambda decode: make_vector_env("palaestra/MiniGrid-Empty-5x5-v0", 2, "SameStep", decode=decode)  # noqa: E731
+    with pytest.raises(OptionError, match="decode; got True; expected False") as caught:
+        VecEnv(make(True))
+    assert caught.value.key == "decode"
+    assert VecEnv(make(False)).reset()["mission"].shape[0] == 2
+
+
+@needs_sb3
 def test_attributes_wrappers_and_pictures(VecEnv):
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.vec_env import VecNormalize

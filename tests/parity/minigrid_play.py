@@ -46,7 +46,7 @@ class Episodes:
 def play(name, policy, limit, steps):
     """Plays episodes of seeds from 0 in the package until there are so many steps.
 
-    `policy(env, rng)` gives the actions of an episode one after the other. An action towards a cell outside of the
+    `policy(env, rng)` gives the actions of an episode one after the other. An agent that faces a cell outside of the
     grid, which the package refuses to look up, ends an episode.
     """
     env, episodes = reference.make_reference(name), []
@@ -76,10 +76,10 @@ def play_one(env, seed, policy, limit):
     first, mission = _record(env, obs, 0.0, False, False), obs["mission"]
     actions, later = [], []
     for action in itertools.islice(policy(env, rng), limit):
-        try:
-            obs, reward, terminated, truncated, _ = env.step(action)
-        except AssertionError:  # the package looks up a cell outside of the grid
+        x, y = env.front_pos
+        if not (0 <= x < env.width and 0 <= y < env.height):  # the package refuses to look up such a cell
             break
+        obs, reward, terminated, truncated, _ = env.step(action)
         actions.append(action)
         later.append(_record(env, obs, reward, terminated, truncated))
         if terminated or truncated:

@@ -30,8 +30,13 @@ def instruct(
 
     Args:
       kind: `GO_TO` and the like.
-      moved, fixed: (N,) bool, which things it speaks of; as in `Instruction`.
-      x, y: (N,) int32, where they are; negative for those that are not there.
+      moved: (N,) bool, which things it speaks of; for `PUT_NEXT`, those to be moved.
+      x, y: (N,) int32, where all things are; negative for those that are not there, which are left out of the sets.
+      fixed: (N,) bool, for `PUT_NEXT`: those to be moved to; None for the other kinds.
+      strict: whether handling another thing fails.
+
+    Returns:
+      An instruction over N + 1 object numbers, of one side with one clause, nothing of it done.
     """
     empty: Instruction = jax.tree.map(jnp.asarray, no_instruction(x.shape[0] + 1))
     there = x >= 0

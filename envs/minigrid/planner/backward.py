@@ -120,6 +120,9 @@ class _Backward:
                 self._act(here, hand, needs & ~left)
             if content != NOTHING and fits(hand, content):
                 self._act(here, EMPTY, needs & ~left | unboxed)
+            if content != NOTHING and self.world.things[content].kind == cells.BOX:
+                # A box that came out of another is empty, and may be broken like any.
+                self._act(here, hand, needs & ~left | unboxed)
         if content == NOTHING:
             return
         if needs & unboxed and not needs & left:
@@ -183,18 +186,8 @@ class _Backward:
         for i, clause in self._met(Aim.FACE):
             for pending in self._before([i]):
                 self._look(self.known.facing(clause.cells), self.needs, pending)
-                for j in bits(clause.things & ~self._meets_when_taken(i)):
+                for j in bits(clause.things & ~self.known.meets_when_taken(i)):
                     self._look(self.known.to_vacant, self.needs | self.known.lies[j], pending)
-
-    def _meets_when_taken(self, i: int) -> int:
-        """The things of clause i that meet it, at the latest, when they are first taken: none lies elsewhere before.
-
-        So it is with a clause that is asked from the start, and with things that lie open to the eye.
-        """
-        if self.task.first and not self.task.first >> i & 1:
-            return 0
-        outside = [thing.origin != NOTHING and thing.holder == NOTHING for thing in self.world.things]
-        return sum(1 << j for j in bits(self.task.clauses[i].things) if outside[j])
 
     def meet_by_opening(self) -> None:
         """Clauses met by opening a door."""
@@ -229,7 +222,7 @@ class _Backward:
             if met and fits(self.hand, i):
                 for pending in self._before(met):
                     now = [j for j in met if pending >> j & 1]
-                    self.take(i, pending, any(self._meets_when_taken(j) >> i & 1 for j in now))
+                    self.take(i, pending, any(self.known.meets_when_taken(j) >> i & 1 for j in now))
 
     def meet_by_putting(self) -> None:
         """Clauses met by putting a thing down."""

@@ -7,9 +7,11 @@ one per direction. The border keeps a shift to the side from wrapping into the n
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import TypeVar
 
 Poses = tuple[int, int, int, int]
 NO_POSES: Poses = (0, 0, 0, 0)
+_Node = TypeVar("_Node")
 
 
 def bits(cells: int) -> Iterator[int]:
@@ -68,3 +70,17 @@ def both(a: Poses, b: Poses) -> Poses:
 def either(a: Poses, b: Poses) -> Poses:
     """The poses in a or in b."""
     return (a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3])
+
+
+def add(arrivals: dict[_Node, list[int]], node: _Node, poses: Poses) -> None:
+    """Adds poses to those that arrive at a node; a node where none arrives does not appear."""
+    a, b, c, d = poses
+    if a or b or c or d:
+        there = arrivals.get(node)
+        if there is None:
+            arrivals[node] = [a, b, c, d]
+        else:
+            there[0] |= a
+            there[1] |= b
+            there[2] |= c
+            there[3] |= d

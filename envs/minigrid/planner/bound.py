@@ -9,8 +9,8 @@ A node is (pending, hand, needs): clauses still to meet, what the hand must hold
 """
 
 from .backward import ANY, EMPTY, LET_GO, Key, Way, fits, is_weaker, ways_back
-from .board import NO_POSES, Poses, anywhere, bits, both, either
-from .goals import Aim, PlanningError, Task
+from .board import NO_POSES, Poses, add, anywhere, bits, both, either
+from .goals import Aim, Clause, PlanningError, Task
 from .needs import Coarseness, Needs
 from .world import Config
 
@@ -59,13 +59,18 @@ class Bound:
         self._arrivals: dict[int, dict[_Node, list[int]]] = {}
         self._masks: dict[tuple[int, int, int], list[Poses]] = {}
         everywhere = anywhere(self.needs.stand | task.success)
-        self._puts = sum(1 << i for i, clause in enumerate(task.clauses) if clause.aim is Aim.PUT)
+        self._puts = sum(1 << i for i, clause in enumerate(task.clauses) if self._met_by_putting(i, clause))
         for pending in done:
             self._arrive(0, Key(pending, ANY, 0), everywhere)
             self._arrive(0, Key(pending, LET_GO, 0), everywhere)
         for pending in range(1, 1 << len(task.clauses)):
             if task.world.goals and task.order_allows(pending) and pending not in done:
                 self._arrive(0, Key(pending, ANY, 0), anywhere(task.world.goals))
+
+    def _met_by_putting(self, i: int, clause: Clause) -> bool:
+        """Whether putting something down may meet a clause: one that wants that, or one that looks at the thing."""
+        looks = clause.aim is Aim.FACE and clause.things & ~self.needs.meets_when_taken(i)
+        return clause.aim is Aim.PUT or bool(looks)
 
     def masks(self, pending: int, carried: int, truth: int) -> list[Poses]:
         """By n, the poses from which success may take at most n actions, given what is pending, carried, fulfilled.
@@ -124,7 +129,7 @@ class Bound:
                 a, b, c, d = arrivals[node]
                 new = (a & ~seen[0], b & ~seen[1], c & ~seen[2], d & ~seen[3])
                 for poses, key, _ in node.looks:
-                    _add(arrivals, self._node(key), both(new, poses))
+                    add(arrivals, self._node(key), both(new, poses))
         live = []
         for node, (a, b, c, d) in arrivals.items():
             seen = node.seen
@@ -155,20 +160,20 @@ class Bound:
                 (turned | (c & free) << 1 & stand) & ~seen[2],
                 (across | (d & free) << stride & stand) & ~seen[3],
             )
-            _add(following, node, back)
+            add(following, node, back)
             if node.lets_go:
                 turns = (turned, across, turned, across)
                 others = either(turns, poses) if node.undoes else turns
-                _add(following, self._node(node.key._replace(hand=LET_GO)), both(others, self.needs.to_vacant))
+                add(following, self._node(node.key._replace(hand=LET_GO)), both(others, self.needs.to_vacant))
             for cell in bits((a | b | c | d) & node.special):
                 here = 1 << cell
                 entering = ((a & here) >> 1, (b & here) >> stride, (c & here) << 1, (d & here) << stride)
-                _add(following, self._outside(node, cell), both(entering, anywhere(stand)))
+                add(following, self._outside(node, cell), both(entering, anywhere(stand)))
         if any(both(poses, node.touched)):
             for way in node.acts:
                 hit = both(poses, way.poses)
                 if any(hit):
-                    _add(self._arrivals.setdefault(n + way.cost, {}), self._node(way.key), hit)
+                    add(self._arrivals.setdefault(n + way.cost, {}), self._node(way.key), hit)
 
     def _outside(self, node: _Node, cell: int) -> _Node:
         """The node before entering `cell`, which needs something."""
@@ -179,7 +184,7 @@ class Bound:
         return outside
 
     def _arrive(self, n: int, key: Key, poses: Poses) -> None:
-        _add(self._arrivals.setdefault(n, {}), self._node(key), poses)
+        add(self._arrivals.setdefault(n, {}), self._node(key), poses)
 
     def _node(self, key: Key) -> _Node:
         node = self._nodes.get(key)
@@ -215,16 +220,3 @@ class Bound:
         peers.setdefault(key.hand, []).append((key.needs, node))
         self._nodes[key] = node
         return node
-
-
-def _add(arrivals: dict[_Node, list[int]], node: _Node, poses: Poses) -> None:
-    if not (poses[0] or poses[1] or poses[2] or poses[3]):
-        return
-    there = arrivals.get(node)
-    if there is None:
-        arrivals[node] = list(poses)
-    else:
-        there[0] |= poses[0]
-        there[1] |= poses[1]
-        there[2] |= poses[2]
-        there[3] |= poses[3]

@@ -5,6 +5,7 @@ it had in its hands it puts down before and takes up again after. Such a plan is
 """
 
 import heapq
+from collections.abc import Iterable
 
 from .. import cells
 from ..core import DONE, DROP, FORWARD, LEFT, PICK_UP, RIGHT, TOGGLE
@@ -67,12 +68,13 @@ class _Agent:
     def meet(self, clause: Clause) -> None:
         """Does what meets a clause."""
         if clause.aim in (Aim.STAND, Aim.SAY):
+            if clause.aim is Aim.STAND and clause.cells >> self.pose.cell & 1:
+                # It is met by entering, so the agent leaves first.
+                self.reach(0, stand=self.board.beside(1 << self.pose.cell))
             self.reach(0, stand=clause.cells)
             self.act(DONE)
         elif clause.aim is Aim.FACE:
-            cells_ = self.task.lookouts(self.config._replace(pending=1 << self.clause))
-            self.reach(sum(1 << cell for cell in cells_))
-            self.act(DONE)
+            self.face(clause)
         elif clause.aim is Aim.OPEN:
             for door in bits(clause.needs & ~self.config.opened):
                 self.open(1 << door)
@@ -82,18 +84,43 @@ class _Agent:
                 self.put_down(0)
             self.fetch(clause.things)
         else:
+            self.put(clause)
+
+    def face(self, clause: Clause) -> None:
+        """Looks at what a clause speaks of."""
+        while True:
+            cells_ = self.task.lookouts(self.config._replace(pending=1 << self.clause))
+            if not cells_ and self.carries(clause.things):
+                self.put_down(0)
+                return
+            if self.world.front(self.pose) in cells_:
+                self.act(DONE)
+                return
+            self.reach(_set(cells_))  # on the way the agent may carry it elsewhere
+
+    def put(self, clause: Clause) -> None:
+        """Puts one thing of a clause where the clause wants it."""
+        while True:
             if not self.carries(clause.things):
                 self.fetch(clause.things)
-            places = [self.config.places[i] for i in bits(clause.fixed)]
-            near = [place for place in places if place >= 0] + [self.world.doors[i].cell for i in bits(clause.doors)]
-            around = self.board.beside(sum(1 << cell for cell in near)) if near else clause.cells
-            if not self.free(around):
-                self.reach(around & sum(1 << place for place in self.config.places if place >= 0))
-                self.clear(self.world.front(self.pose), around)
-            self.reach(self.free(around))
-            if self.config.fresh:
-                self.act(DONE)
-            self.act(DROP)
+            free = self.free(self.around(clause))
+            if free >> self.world.front(self.pose) & 1:
+                if self.config.fresh:
+                    self.act(DONE)
+                self.act(DROP)
+                return
+            if free:
+                self.reach(free)
+                continue
+            taken = self.around(clause) & _set(place for place in self.config.places if place >= 0)
+            self.reach(taken)
+            if self.world.front(self.pose) in self.config.places:
+                self.clear(self.world.front(self.pose), self.around(clause))
+
+    def around(self, clause: Clause) -> int:
+        """The cells where a clause wants something put, as things lie now: on the way they may be carried elsewhere."""
+        near = self.world.places_of(self.config, clause.fixed, clause.doors)
+        return self.board.beside(_set(near)) if near else clause.cells
 
     def free(self, cells_: int) -> int:
         """Those of `cells_` that something can be put into."""
@@ -116,32 +143,41 @@ class _Agent:
 
     def fetch(self, things: int) -> None:
         """Takes up one of `things`, whatever is carried now."""
-        boxes = {
-            t.holder for i, t in enumerate(self.world.things) if things >> i & 1 and self.config.places[i] == INSIDE
-        }
-        lying = {place for i, place in enumerate(self.config.places) if (things >> i & 1 or i in boxes) and place >= 0}
-        self.reach(sum(1 << cell for cell in lying))
-        there = self.config.places.index(self.world.front(self.pose))
-        if there in boxes and not things >> there & 1:
-            self.act(TOGGLE)
-        self.lift(self.world.front(self.pose))
+        while not self.carries(things):  # whatever was looked for may be carried elsewhere on the way to it
+            boxes = _set(
+                t.holder for i, t in enumerate(self.world.things) if things >> i & 1 and self.config.places[i] == INSIDE
+            )
+            lying = _set(self.world.places_of(self.config, things | boxes))
+            if not lying and self.carries(boxes):
+                self.put_down(0)
+                continue
+            self.reach(lying)
+            front = self.world.front(self.pose)
+            there = self.thing_at(front)
+            if there == NOTHING:
+                continue
+            if boxes >> there & 1 and not things >> there & 1:
+                self.act(TOGGLE)
+            elif (things >> there & 1) and self.config.carried != NOTHING:
+                self.put_down(1 << front | 1 << self.pose.cell)
+            elif things >> there & 1:
+                self.act(PICK_UP)
 
-    def lift(self, cell: int) -> None:
-        """Takes up what lies in `cell`, in front; puts down what is carried before."""
-        if self.config.carried != NOTHING:
-            self.put_down(1 << cell | 1 << self.pose.cell)
-            self.reach(1 << cell)
-        self.act(PICK_UP)
+    def thing_at(self, cell: int) -> int:
+        """What lies in a cell, or NOTHING."""
+        return self.config.places.index(cell) if cell in self.config.places else NOTHING
 
     def unlock(self, door: int) -> None:
         """Opens a locked door with its key; ends with the hands as they were."""
         keys, carried = self.world.keys[self.world.doors[door].color], self.config.carried
-        if not self.carries(keys):
-            self.shut.add(door)
-            self.fetch(keys)
-            self.shut.discard(door)
-            self.reach(1 << self.world.doors[door].cell)
-        self.act(TOGGLE)
+        while self.config.locked >> door & 1:
+            if not self.carries(keys):
+                self.shut.add(door)
+                self.fetch(keys)
+                self.shut.discard(door)
+                self.reach(1 << self.world.doors[door].cell)
+            if self.carries(keys):
+                self.act(TOGGLE)
         if carried not in (NOTHING, self.config.carried):
             self.fetch(1 << carried)
 
@@ -155,13 +191,15 @@ class _Agent:
         if carried != NOTHING:
             self.put_down(way)
             self.reach(1 << cell)
-        self.act(PICK_UP)
-        self.put_down(way)
+        if self.config.carried == NOTHING and self.thing_at(cell) != NOTHING:
+            self.act(PICK_UP)
+        if self.config.carried != NOTHING:
+            self.put_down(way)
         if carried != NOTHING:
             self.fetch(1 << carried)
 
     def is_useful(self, thing: int) -> bool:
-        """Whether a thing, or what it holds, is asked for by a clause, or a key."""
+        """Whether a thing is asked for by a clause, or holds anything."""
         inside = self.world.things[thing].content
         return inside != NOTHING or any((c.things | c.fixed) >> thing & 1 for c in self.task.clauses)
 
@@ -265,3 +303,10 @@ class _Agent:
         if cell in self.config.places:
             return THING_COST if patient else None
         return 1 if (self.world.floor | self.task.success) & ~self.task.failure & 1 << cell else None
+
+
+def _set(cells_: Iterable[int]) -> int:
+    total = 0
+    for cell in cells_:
+        total |= 1 << cell
+    return total

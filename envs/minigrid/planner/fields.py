@@ -65,17 +65,6 @@ def distance_field(
     return field
 
 
-def success_return(distance: jax.Array, max_steps: jax.Array) -> jax.Array:
-    """float32: what reaching the end after `distance` actions pays, 0 if that is too far.
-
-    Args:
-      distance: int32, any shape, from `distance_field`.
-      max_steps: () int32.
-    """
-    paid = 1.0 - 0.9 * distance.astype(jnp.float32) / max_steps.astype(jnp.float32)
-    return jnp.where(distance <= max_steps, paid, 0.0)
-
-
 def _prices(grid: jax.Array, *, closed: int, locked: int, things: int, lava: int) -> jax.Array:
     """(H, W) int32: actions that it takes to enter each cell from the one beside it."""
     kind, state = cells.kind(grid), cells.state(grid)

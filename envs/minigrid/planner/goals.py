@@ -1,11 +1,12 @@
 """What a task asks for: clauses for the bound, outcomes for the search.
 
 A task says two things. `judge` is its rule, exact, for single steps. `clauses` say what success takes, for the bound
-of `relaxed.py`, which may ask for too little but never for too much.
+of `bound.py`, which may ask for too little but never for too much.
 """
 
 import dataclasses
 import enum
+from typing import ClassVar
 
 from ...errors import PalaestraError
 from ..core import FORWARD
@@ -65,20 +66,22 @@ class Clause:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A rule with one clause that any action may meet; base of those that judge steps.
+    """A rule of which no step but one into a cell ends the episode; base of those that judge steps.
 
     Attributes:
+      takes: whether things can be picked up.
       clauses: what is to be done; `Config.pending` is a set of them.
       first: those to be met before all others.
-      success, failure: cells where standing ends the episode.
+      success, failure: disjoint sets of cells that end the episode when the agent enters them.
     """
+
+    takes: ClassVar[bool] = True
 
     world: World
     clauses: tuple[Clause, ...] = ()
     first: int = 0
     success: int = 0
     failure: int = 0
-    takes: bool = dataclasses.field(default=True, init=False)
 
     @property
     def start(self) -> Config:
@@ -122,4 +125,6 @@ class Task:
         entered = after_pose.cell if action == FORWARD and after_pose.cell != pose.cell else 0
         if outcome is Outcome.GOES_ON and entered and (self.success | self.failure) >> entered & 1:
             outcome = Outcome.SUCCESS if self.success >> entered & 1 else Outcome.FAILURE
+        if outcome is Outcome.SUCCESS:
+            after = after._replace(pending=0)  # a goal square ends the episode whatever else was asked for
         return outcome, after_pose, after

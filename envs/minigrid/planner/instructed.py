@@ -85,7 +85,7 @@ class InstructedTask(Task):
                 if clause.aim is Aim.FACE:
                     return self.world.vacant
                 if clause.aim is Aim.PUT:
-                    near |= self.world.board.beside(_cells(self._around(config, clause)))
+                    near |= self.world.board.beside(_cells(self.world.places_of(config, clause.fixed, clause.doors)))
         return near
 
     def _observed(self, before: Config, after: Config, action: int, front: int) -> Config:
@@ -135,12 +135,7 @@ class InstructedTask(Task):
 
     def _lies_beside(self, config: Config, thing: int, clause: Clause) -> bool:
         beside = self.world.board.beside(1 << config.places[thing])
-        return any(beside >> place & 1 for place in self._around(config, clause))
-
-    def _around(self, config: Config, clause: Clause) -> list[int]:
-        """The cells that a clause wants things put beside."""
-        places = [config.places[i] for i in bits(clause.fixed)] + [self.world.doors[i].cell for i in bits(clause.doors)]
-        return [place for place in places if place >= 0]
+        return any(beside >> place & 1 for place in self.world.places_of(config, clause.fixed, clause.doors))
 
 
 def instructed_task(world: World, goal: instructions.Instruction) -> Task:

@@ -7,7 +7,7 @@ opened, a thing lies elsewhere than at reset.
 import dataclasses
 
 from .. import cells
-from .board import Poses, anywhere, both
+from .board import Poses, anywhere, bits, both
 from .goals import Aim, Task
 from .world import NOTHING, Config
 
@@ -18,11 +18,9 @@ class Coarseness:
 
     Attributes:
       blockers: how many things are in the way where nobody moved them, counted from success backward.
-      doors_block: whether doors that are not locked must be opened.
     """
 
     blockers: int = 1000
-    doors_block: bool = True
 
 
 class Needs:
@@ -37,7 +35,8 @@ class Needs:
       useful: things that a clause asks for, keys of locked doors, and the boxes that hold such.
       lies: by thing, 0 for those that are of no use: it lies elsewhere than at reset.
       of_cell: the need without which a cell cannot be entered.
-      stand: cells where the agent may stand when success is still to come.
+      stand: cells where the agent may stand when success is still to come: what ends the episode does so when entered,
+        not if the agent is there from the start.
       to_vacant: poses before a cell where a thing may lie.
       ground: cells that can be entered without a need.
     """
@@ -46,10 +45,7 @@ class Needs:
         self.task = task
         self.world = world = task.world
         doors, things = len(world.doors), len(world.things)
-        self.opened = [
-            1 << i if door.state == cells.LOCKED or (door.state == cells.CLOSED and coarseness.doors_block) else 0
-            for i, door in enumerate(world.doors)
-        ]
+        self.opened = [1 << i if door.state != cells.OPEN else 0 for i, door in enumerate(world.doors)]
         holders = [i if thing.holder == NOTHING else thing.holder for i, thing in enumerate(world.things)]
         self.left = [1 << doors + i if world.things[i].origin != NOTHING else 0 for i in holders]
         self.unboxed = [1 << doors + things + i if t.content != NOTHING else 0 for i, t in enumerate(world.things)]
@@ -65,7 +61,9 @@ class Needs:
         self.blockers = coarseness.blockers
         if coarseness.blockers:
             self.of_cell |= {t.origin: self.left[i] for i, t in enumerate(world.things) if t.origin != NOTHING}
-        self.stand = (world.floor | world.doorways) & ~(task.success | task.failure)
+        self.stand = (world.floor | world.doorways) & ~(task.success | task.failure) | 1 << world.pose.cell
+        if any(clause.aim is Aim.FACE for clause in task.clauses):
+            self.stand |= task.failure  # the look that succeeds may be the one of the step that ends the episode
         self.to_vacant = self.facing(world.vacant)
         self.ground = (self.stand | task.success) & ~sum(1 << cell for cell in self.of_cell)
 
@@ -94,6 +92,16 @@ class Needs:
     def facing(self, places: int) -> Poses:
         """The poses that look at one of `places`."""
         return both(self.world.board.facing(places), anywhere(self.stand))
+
+    def meets_when_taken(self, i: int) -> int:
+        """The things of clause i that meet it, at the latest, when they are first taken: none lies elsewhere before.
+
+        So it is with a clause that is asked from the start, and with things that lie open to the eye.
+        """
+        if self.task.first and not self.task.first >> i & 1:
+            return 0
+        outside = [thing.origin != NOTHING and thing.holder == NOTHING for thing in self.world.things]
+        return sum(1 << j for j in bits(self.task.clauses[i].things) if outside[j])
 
     def truth(self, config: Config) -> int:
         """The needs that a world fulfills."""

@@ -55,7 +55,9 @@ def plan(level: Level, rule: rules.Rule) -> Plan:
       UnsolvableError: there is none within the level's limit of steps.
       BudgetError: none was found, and none ruled out, with the work that is allowed.
       UnsupportedRuleError: a rule that moves things at random, or that is not known here.
+      PlanningError: these are many levels, or the rule wants a door opened and the goal's cell has none.
     """
+    _check_one(level)
     task = task_of(level, rule)
     start = Branch((), task.world.pose, task.start)
     branch, optimal = _solve(task, start, task.world.max_steps)
@@ -74,13 +76,21 @@ def solvable(level: Level, rule: rules.Rule) -> bool:
     """Whether a plan solves the level within its limit of steps.
 
     Raises:
-      BudgetError, UnsupportedRuleError: as `plan`.
+      BudgetError, UnsupportedRuleError, PlanningError: as `plan`.
     """
     try:
         plan(level, rule)
     except UnsolvableError:
         return False
     return True
+
+
+def _check_one(level: Level) -> None:
+    shape = np.shape(level.grid)
+    if len(shape) != 2:
+        raise PlanningError(
+            f"level.grid: got shape {shape}; expected (H, W)", hint="Plan one level of several at a time."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

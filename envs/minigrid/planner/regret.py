@@ -8,10 +8,13 @@ from .planning import UnsolvableError, plan
 
 
 def optimal_return(level: Level, rule: rules.Rule) -> float:
-    """The best return that a plan earns; 0 on a level that cannot be solved, where nothing can be missed.
+    """What the level's plan earns; 0 on a level that cannot be solved, where nothing can be missed.
+
+    The best return there is where `plan(level, rule).optimal`; else the search for a proof gave up, and the best return
+    may be greater.
 
     Raises:
-      BudgetError, UnsupportedRuleError: as `plan`.
+      BudgetError, UnsupportedRuleError, PlanningError: as `plan`.
     """
     try:
         return plan(level, rule).optimal_return
@@ -20,7 +23,7 @@ def optimal_return(level: Level, rule: rules.Rule) -> float:
 
 
 def regret(level: Level, rule: rules.Rule, returns: np.ndarray | float) -> np.ndarray:
-    """Optimal return minus achieved return.
+    """`optimal_return` minus achieved return.
 
     Args:
       level: one level of NumPy arrays.
@@ -31,6 +34,6 @@ def regret(level: Level, rule: rules.Rule, returns: np.ndarray | float) -> np.nd
       shorter one, or where returns hold rewards that are not the task's.
 
     Raises:
-      BudgetError, UnsupportedRuleError: as `plan`.
+      BudgetError, UnsupportedRuleError, PlanningError: as `plan`.
     """
     return optimal_return(level, rule) - np.asarray(returns, np.float64)

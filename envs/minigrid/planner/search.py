@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .. import cells
 from ..core import DONE, DROP, FORWARD, LEFT, PICK_UP, RIGHT, TOGGLE
-from .board import NO_POSES, Poses, anywhere, bits, both, either
+from .board import NO_POSES, Poses, add, anywhere, bits, both, either
 from .bound import Bound
 from .goals import Aim, Outcome, PlanningError, Task
 from .world import NOTHING, Config, Pose
@@ -33,7 +33,7 @@ class Branch(NamedTuple):
 
 
 class _End(NamedTuple):
-    """A success: `action`, or none, at `pose`, which was reached at `moment`."""
+    """A success: `action`, or none, at `pose`, which was reached at `moment`; `config` is the world after it."""
 
     node: "_Node"
     pose: Pose
@@ -55,7 +55,19 @@ class _Node:
     """One value of all but the pose: how one moves in it and leaves it, and when each pose was first reached."""
 
     __slots__ = (
-        *("config", "drop_matters", "handlings", "linked", "looked", "looks", "masks", "moments", "run", "say"),
+        *(
+            "config",
+            "drop_matters",
+            "ending",
+            "handlings",
+            "linked",
+            "looked",
+            "looks",
+            "masks",
+            "moments",
+            "run",
+            "say",
+        ),
         *("seen", "touched", "truth", "vacant", "walk", "ways"),
     )
 
@@ -64,7 +76,9 @@ class _Node:
         carries = config.carried != NOTHING
         self.config = config
         self.truth = truth
-        self.walk = world.passable(config) & ~task.failure
+        passable, ending = world.passable(config), task.success | task.failure
+        self.walk = passable & ~ending
+        self.ending = passable & ending
         self.vacant = world.vacant & self.walk if carries else 0
         self.masks = bound.masks(config.pending, config.carried, truth)
         self.drop_matters = task.drop_matters(config) if carries else 0
@@ -182,6 +196,7 @@ class Search:
         """Completes moment t, after which `left` actions may follow."""
         arrivals = self._arrivals.pop(t, {})
         queue = list(arrivals)
+        fresh = []
         for node in queue:  # grows where looking leads from one node to another
             a, b, c, d = arrivals.pop(node, NO_POSES)
             s = node.seen
@@ -193,17 +208,20 @@ class Search:
             if not (a or b or c or d):
                 continue
             node.seen = [s[0] | a, s[1] | b, s[2] | c, s[3] | d]
-            if (a | b | c | d) & self.task.success:
-                self._finish(node, both(poses, anywhere(self.task.success)), t, LOOK, node.config)
-                return
             if node.looks:
                 poses = self._look(node, poses, t, arrivals, queue)
             old = node.moments.get(t)
             node.moments[t] = poses if old is None else either(old, poses)
-            if left and self._end is None:
-                self._step(node, poses, t, left)
+            fresh.append((node, poses))
+        # A look that succeeds takes one action less than any step from here, so all looks come first.
+        if not left:
+            # The bound takes every pose on a goal square for a success, that of an agent that starts there among them.
+            self._pruned |= bool(fresh)
+            return
+        for node, poses in fresh:
             if self._end is not None:
                 return
+            self._step(node, poses, t, left)
 
     def _look(self, node: _Node, poses: Poses, t: int, arrivals: dict[_Node, list[int]], queue: list[_Node]) -> Poses:
         """Sends poses that meet a clause by looking to the node without it; the others stay."""
@@ -224,7 +242,7 @@ class Search:
                 continue
             target = self._node(way.config)
             target.linked.add((node, LOOK, cell))
-            _add(arrivals, target, hit)
+            add(arrivals, target, hit)
             queue.append(target)
         return poses
 
@@ -235,6 +253,10 @@ class Search:
             raise BudgetError("planner: search took more work than allowed")
         a, b, c, d = poses
         stride, walk, seen = self.board.stride, node.walk, node.seen
+        if node.ending:
+            self._enter(node, poses, t)
+            if self._end is not None:
+                return
         turned, across = b | d, a | c
         after = (
             (turned | (a << 1) & walk) & ~seen[0],
@@ -253,6 +275,27 @@ class Search:
             self._drop(node, poses, t, left)
         if (a | b | c | d) & node.say:
             self._finish(node, both(poses, anywhere(node.say)), t, DONE, node.config)
+
+    def _enter(self, node: _Node, poses: Poses, t: int) -> None:
+        """Steps into cells that end the episode; what is looked at from there counts for more than the cell does."""
+        stride, ending = self.board.stride, node.ending
+        a, b, c, d = poses
+        inside = ((a << 1) & ending, (b << stride) & ending, (c >> 1) & ending, (d >> stride) & ending)
+        if not any(inside):
+            return
+        won = both(inside, anywhere(self.task.success))
+        for facing, cell in node.looks:
+            hit = both(inside, facing)
+            if not any(hit):
+                continue
+            way = self._way(node, FORWARD, cell)
+            if way.outcome is Outcome.SUCCESS and not way.config.pending:
+                won = either(won, hit)
+            elif way.outcome is Outcome.FAILURE:
+                won = (won[0] & ~hit[0], won[1] & ~hit[1], won[2] & ~hit[2], won[3] & ~hit[3])
+        if any(won):
+            before = (won[0] >> 1, won[1] >> stride, won[2] << 1, won[3] << stride)
+            self._finish(node, before, t, FORWARD, node.config._replace(pending=0))
 
     def _drop(self, node: _Node, poses: Poses, t: int, left: int) -> None:
         world, stride, vacant = self.task.world, self.board.stride, node.vacant
@@ -296,7 +339,7 @@ class Search:
     def _finish(self, node: _Node, poses: Poses, t: int, action: int, config: Config) -> None:
         direction = next(i for i in range(4) if poses[i])
         pose = Pose(next(bits(poses[direction])), direction)
-        if self._end is None or (action == LOOK and self._end.action != LOOK):
+        if self._end is None:
             self._end = _End(node, pose, t, action, config)
 
     def _mask(self, masks: list[Poses], left: int) -> Poses:
@@ -314,7 +357,7 @@ class Search:
         return node
 
     def _add(self, t: int, node: _Node, poses: Poses) -> None:
-        _add(self._arrivals.setdefault(t, {}), node, poses)
+        add(self._arrivals.setdefault(t, {}), node, poses)
 
     def _branch(self, end: _End, seeds: list[Branch]) -> Branch:
         """The plan that leads to `end`, found backward from it."""
@@ -327,6 +370,8 @@ class Search:
             if action != LOOK:
                 actions.append(action)
         last = end.pose
+        if end.action == FORWARD:
+            last = Pose(self.task.world.front(last), last.direction)
         return Branch((*starts[node.config, pose], *reversed(actions)), last, end.config)
 
     def _before(self, node: _Node, pose: Pose, t: int) -> tuple[_Node, Pose, int, int]:
@@ -347,16 +392,3 @@ class Search:
             if moment[before.direction] >> before.cell & 1:
                 return node, before, t - 1, action
         raise AssertionError("a pose was reached from nowhere")
-
-
-def _add(arrivals: dict[_Node, list[int]], node: _Node, poses: Poses) -> None:
-    a, b, c, d = poses
-    if a or b or c or d:
-        there = arrivals.get(node)
-        if there is None:
-            arrivals[node] = [a, b, c, d]
-        else:
-            there[0] |= a
-            there[1] |= b
-            there[2] |= c
-            there[3] |= d

@@ -125,11 +125,9 @@ def _meeting(task: Task, step: _Step, clause: Clause) -> Iterator[_Event]:
     cell = {Aim.STAND: step.pose.cell, Aim.SAY: clause.about, Aim.TAKE: NOTHING}.get(clause.aim, step.front)
     about = cell
     if clause.aim is Aim.PUT:
-        places = [step.before.places[j] for j in bits(clause.fixed)] + [
-            task.world.doors[j].cell for j in bits(clause.doors)
-        ]
+        places = task.world.places_of(step.before, clause.fixed, clause.doors)
         beside = task.world.board.beside(1 << cell)
-        about = next((place for place in places if place >= 0 and beside >> place & 1), clause.about)
+        about = next((place for place in places if beside >> place & 1), clause.about)
     if clause.aim is Aim.STAND:
         about = clause.about
     if cell != NOTHING:

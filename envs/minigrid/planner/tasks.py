@@ -8,7 +8,7 @@ from .. import rules
 from ..core import DONE, DROP, PICK_UP, TOGGLE
 from ..instructions import FollowInstruction
 from ..level import Level
-from .goals import Aim, Clause, Outcome, Task, UnsupportedRuleError
+from .goals import Aim, Clause, Outcome, PlanningError, Task, UnsupportedRuleError
 from .instructed import instructed_task
 from .world import NOTHING, Config, World, world_of
 
@@ -18,6 +18,7 @@ def task_of(level: Level, rule: rules.Rule) -> Task:
 
     Raises:
       UnsupportedRuleError: the rule has luck in it, or is not one of this package's.
+      PlanningError: the rule wants a door opened, and the goal's cell has none.
     """
     make = _TASKS.get(type(rule))
     if make is None:
@@ -74,14 +75,20 @@ class SayNearby(Task):
 
 @dataclasses.dataclass(frozen=True)
 class PutNearby(Task):
-    """`rules.PutNear`."""
+    """`rules.PutNear`.
+
+    Attributes:
+      allowed: things that may be taken; what is held at reset may be put down whatever it looks like.
+    """
+
+    allowed: int = 0
 
     def judge(self, before: Config, after: Config, action: int, cell: int, front: int) -> tuple[Outcome, Config]:
         clause = self.clauses[0]
         if action == DROP and before.carried != NOTHING:
             lands = after.carried == NOTHING and clause.cells >> front & 1
             return Outcome.SUCCESS if lands else Outcome.FAILURE, after
-        wrong = after.carried != NOTHING and not clause.things >> after.carried & 1
+        wrong = after.carried != NOTHING and not self.allowed >> after.carried & 1
         return Outcome.FAILURE if action == PICK_UP and wrong else Outcome.GOES_ON, after
 
     def drop_matters(self, config: Config) -> int:
@@ -90,17 +97,22 @@ class PutNearby(Task):
 
 @dataclasses.dataclass(frozen=True)
 class Fork(Task):
-    """`rules.ChooseFork`."""
+    """`rules.ChooseFork`.
+
+    Attributes:
+      wrong: the cell that counts as failure. It and the right one end the episode whenever the agent stands there.
+    """
 
     takes = False
+    wrong: int = 0
 
     def mapped(self, action: int) -> int:
         return TOGGLE if action == PICK_UP else action
 
     def judge(self, before: Config, after: Config, action: int, cell: int, front: int) -> tuple[Outcome, Config]:
-        if self.success >> cell & 1:
+        if self.clauses[0].cells >> cell & 1:
             return Outcome.SUCCESS, after
-        return Outcome.FAILURE if self.failure >> cell & 1 else Outcome.GOES_ON, after
+        return Outcome.FAILURE if self.wrong >> cell & 1 else Outcome.GOES_ON, after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +132,10 @@ def _things_like(world: World, goal: Any) -> int:
 
 
 def _door_set(world: World, x: Any, y: Any) -> int:
-    return 1 << world.door_at[world.board.cell(int(x), int(y))]
+    door = world.door_at.get(world.board.cell(int(x), int(y)))
+    if door is None:
+        raise PlanningError(f"level.goal: got ({x}, {y}); expected the cell of a door")
+    return 1 << door
 
 
 def _reach(world: World, goal: Any) -> Task:
@@ -152,8 +167,10 @@ def _put_nearby(world: World, goal: Any) -> Task:
     around = [(int(goal.x) + dx, int(goal.y) + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]
     near = sum(1 << world.board.cell(x, y) for x, y in around)
     about = world.board.cell(int(goal.x), int(goal.y))
-    clause = Clause(Aim.PUT, near, things=_things_like(world, goal), about=about)
-    return PutNearby(world, (clause,), success=world.goals, failure=world.lava)
+    allowed, carried = _things_like(world, goal), world.start.carried
+    things = allowed | (1 << carried if carried != NOTHING else 0)
+    clause = Clause(Aim.PUT, near, things=things, about=about)
+    return PutNearby(world, (clause,), success=world.goals, failure=world.lava, allowed=allowed)
 
 
 def _fork(world: World, goal: Any) -> Task:
@@ -161,7 +178,8 @@ def _fork(world: World, goal: Any) -> Task:
     wrong = 1 << world.board.cell(int(goal.failure_x), int(goal.failure_y))
     beside = [t.origin for t in world.things if t.origin != NOTHING and world.board.beside(right) >> t.origin & 1]
     clause = Clause(Aim.STAND, right, about=beside[0] if beside else NOTHING)
-    return Fork(world, (clause,), success=right | world.goals, failure=wrong | world.lava)
+    success, failure = right | world.goals & ~wrong, (wrong | world.lava) & ~right
+    return Fork(world, (clause,), success=success, failure=failure, wrong=wrong)
 
 
 def _open_two(world: World, goal: Any) -> Task:

@@ -1,7 +1,8 @@
 """A level as the search sees it: things and doors by index, the mutable rest in one hashable value.
 
 The mechanics are those of `core.act`, once more in plain Python, since a search steps one world through millions of
-states rather than millions of worlds through one step. `tests/envs/test_minigrid_planner.py` holds it to the package.
+states rather than millions of worlds through one step. `test_minigrid_planner_world.py` holds it to the
+package.
 """
 
 import dataclasses
@@ -31,7 +32,6 @@ class Thing:
       content: index of what it holds at reset, or NOTHING.
     """
 
-    word: int
     kind: int
     color: int
     number: int
@@ -76,7 +76,7 @@ class World:
     Attributes:
       floor: cells to stand on unless a thing lies there.
       vacant: those of them where a thing may be put down.
-      goals: cells that end the episode with success.
+      goals: cells that end the episode with success when entered.
       lava: cells that end it without.
     """
 
@@ -116,6 +116,11 @@ class World:
         for i in bits(config.opened):
             ways |= 1 << self.doors[i].cell
         return ways
+
+    def places_of(self, config: Config, things: int, doors: int = 0) -> list[int]:
+        """The cells of a set of things, without those that are in none, and of a set of doors."""
+        places = [config.places[i] for i in bits(things) if config.places[i] >= 0]
+        return places + [self.doors[i].cell for i in bits(doors)]
 
     def front(self, pose: Pose) -> int:
         """The cell that the agent looks at."""
@@ -218,5 +223,5 @@ def _things(portable: dict[int, np.uint32], carrying: np.uint32) -> Iterator[Thi
 
 
 def _thing(word: np.uint32, cell: int, holder: int = NOTHING, content: int = NOTHING) -> Thing:
-    look = (int(word), int(cells.kind(word)), int(cells.color(word)), int(cells.number(word)))
+    look = (int(cells.kind(word)), int(cells.color(word)), int(cells.number(word)))
     return Thing(*look, origin=cell, holder=holder, content=content)

@@ -44,7 +44,7 @@ def make_subgoals(
 
     Raises:
       OptionError: an option that is none of those, a family without a scheme, or a teacher that was not measured here.
-      ReferenceError: the package has no such id.
+      PackageError: the package has no such id.
     """
     choices = (("kind", kind, KINDS), ("shaping", shaping, (BONUS, POTENTIAL)), ("compat", compat, (None, AUTHORS)))
     for option, value, allowed in choices:
