@@ -19,10 +19,12 @@ def main(seconds: float) -> dict[str, float]:
 
     found: dict[str, float] = {}
     for name in ("KeyCorridorS6R3", "DoorKey-8x8"):
-        env = navix.make(f"Navix-{name}-v0")
-        for batch, length in LENGTHS.items():
-            rate, compilation = _rate(env, batch, length, seconds)
-            found |= {f"{name}, batch {batch}": rate, f"{name}, batch {batch} compile": compilation}
+        for shown, observe in {"agent's view": "symbolic_first_person", "whole grid": "symbolic"}.items():
+            env = navix.make(f"Navix-{name}-v0", observation_fn=getattr(navix.observations, observe))
+            for batch, length in LENGTHS.items():
+                rate, compilation = _rate(env, batch, length, seconds)
+                case = f"{name}, {shown}, batch {batch}"
+                found |= {case: rate, f"{case} compile": compilation}
     return found
 
 

@@ -2,9 +2,9 @@
 
 Figures are environment steps per second under uniformly random actions, the median of several rounds, on one core
 where the platform allows it. Full steps have mechanics, rules, the agent's view and the restart of ended episodes. The
-package steps one environment in Python. NAVIX is measured with the observation it makes by default, the whole grid,
-and restarts ended episodes on a new level in the same program; ours restarts on levels made beforehand, as its
-training loops do. NAVIX is run by the Python that the environment variable PALAESTRA_NAVIX_PYTHON names, or by this one
+package steps one environment in Python. NAVIX is measured with the agent's view and with the whole grid, its default,
+each beside ours with the same. It restarts ended episodes on a new level in the same program; ours restarts on levels
+made beforehand, as its training loops do. NAVIX is run by the Python that the environment variable PALAESTRA_NAVIX_PYTHON names, or by this one
 where it is installed, and left out otherwise.
 """
 
@@ -28,6 +28,7 @@ from ._stepping import Scanned, gymnasium_rate, in_own_process, peer_rates, prin
 NAMES = ("KeyCorridorS6R3", "DoorKey-8x8")
 LENGTHS = {1: 20_000, 16: 2_000, 1024: 100}  # steps of one call, by batch
 MAIN = "KeyCorridorS6R3"
+VIEWS = {"agent's view": "partial", "whole grid": "full"}
 # A generator of each kind.
 MADE = (
     *("MiniGrid-KeyCorridorS6R3-v0", "MiniGrid-DoorKey-8x8-v0", "MiniGrid-MultiRoom-N6-v0"),
@@ -43,16 +44,17 @@ def run(budget: float) -> list[dict[str, Any]]:
 
 def measure(budget: float) -> list[dict[str, Any]]:
     """All rows, on the cores that this process has."""
-    share = budget / (2 * len(NAMES) * len(LENGTHS) + len(NAMES) + 3 + 2 * len(MADE))
+    share = budget / (2 * len(VIEWS) * len(NAMES) * len(LENGTHS) + len(NAMES) + 3 + 2 * len(MADE))
     navix = _navix(share)
     rows = []
     for name in NAMES:
         theirs = _package(f"MiniGrid-{name}-v0", share)
-        for batch, length in LENGTHS.items():
-            ours = Scanned(f"palaestra/MiniGrid-{name}-v0", batch, length)
+        for (shown, view), (batch, length) in itertools.product(VIEWS.items(), LENGTHS.items()):
+            ours = Scanned(f"palaestra/MiniGrid-{name}-v0", batch, length, view=view)
             rate = median_rate(ours, share)
-            case = f"{name}, batch {batch}"
-            rows.append(row(case, "minigrid, one environment", rate, theirs, "steps/s"))
+            case = f"{name}, {shown}, batch {batch}"
+            if view == "partial":  # what the package shows
+                rows.append(row(case, "minigrid, one environment", rate, theirs, "steps/s"))
             rows.append(row(case, "navix", rate, navix.get(case), "steps/s"))
             rows.append(row(f"{case}, compilation", "navix", ours.compile_seconds, navix.get(f"{case} compile"), "s"))
     return [*rows, *_doors(share), *_levels(share)]
