@@ -4,8 +4,8 @@ Figures are environment steps per second under uniformly random actions, the med
 where the platform allows it. Full steps have mechanics, rules, the agent's view and the restart of ended episodes. The
 package steps one environment in Python. NAVIX is measured with the agent's view and with the whole grid, its default,
 each beside ours with the same. It restarts ended episodes on a new level in the same program; ours restarts on levels
-made beforehand, as its training loops do. NAVIX is run by the Python that the environment variable PALAESTRA_NAVIX_PYTHON names, or by this one
-where it is installed, and left out otherwise.
+made beforehand, as its training loops do. NAVIX is run by the Python that the environment variable
+PALAESTRA_NAVIX_PYTHON names, or by this one where it is installed, and left out otherwise.
 """
 
 import importlib.util
