@@ -79,6 +79,25 @@ can collect, and edit with `task_space.mutate`, as PLR and ACCEL do. `palaestra.
 any state back into a live environment of the package.
 
 Ids of wave function collapse are made by the package's sources alone: wheels of minigrid 3.2 lack their patterns.
+
+## Plans
+
+```python
+import jax
+
+from palaestra.envs.minigrid.planner import plan
+
+level = jax.tree.map(lambda leaf: leaf[0], bank.levels)
+found = plan(level, bank.rule)
+print(found.actions, found.optimal_return, found.optimal)
+print([subgoal.text for subgoal in found.subgoals])
+```
+
+A plan knows everything about its level. It is proven shortest where `optimal` says so, which takes little work for most
+levels; in the large levels of BabyAI's grammar it is put together clause by clause and may be longer. A level without a
+plan raises `UnsolvableError`. The package makes some of these: the first versions of ObstructedMaze may put a ball
+where the box with the key should stand, GoToImpUnlock may put the key behind its own door, and the instructions of
+OpenDoorsOrder...Debug that name two doors fail with the first one.
 """
 
 SENSES = """\
@@ -140,7 +159,7 @@ def overview_text(pages: list[str]) -> str:
             "",
             "## Gallery",
             "",
-            "The planner's shortest plans, two levels each:",
+            "Plans of the planner, two levels each; where there is no plan, random steps:",
             "",
             *_gallery(pages),
             "",
