@@ -96,8 +96,8 @@ print([subgoal.text for subgoal in found.subgoals])
 A plan knows everything about its level. It is proven shortest where `optimal` says so, which takes little work for most
 levels; in the large levels of BabyAI's grammar it is put together clause by clause and may be longer. A level without a
 plan raises `UnsolvableError`. The package makes some of these: the first versions of ObstructedMaze may put a ball
-where the box with the key should stand, GoToImpUnlock may put the key behind its own door, and the instructions of
-OpenDoorsOrder...Debug that name two doors fail with the first one.
+where the box with the key should stand, GoToImpUnlock and Unlock may put the key behind its own door, and the
+instructions of OpenDoorsOrder...Debug that name two doors fail with the first one.
 """
 
 SENSES = """\

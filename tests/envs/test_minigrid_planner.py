@@ -236,7 +236,7 @@ def test_obstacles_that_move_have_no_plan():
 
 
 def target_is_within_reach(env):
-    """Whether that is so of something that an instruction to go to it describes."""
+    """Whether that is so of something that a single instruction describes."""
     reached = within_reach_if_nothing_is_in_the_way(env)
     return any(tuple(map(int, place)) in reached for place in env.instrs.desc.obj_poss)
 
@@ -250,7 +250,7 @@ SOLVABLE_IF = {
     # A ball may stand where the box with the key should.
     **{f"MiniGrid-ObstructedMaze-{name}-v0": ball_is_within_reach for name in ("2Dlhb", "1Q", "2Q", "Full")},
     # The key may lie behind its own door: the package compares numbers of rooms by `is`.
-    "BabyAI-GoToImpUnlock-v0": target_is_within_reach,
+    **{f"BabyAI-{name}-v0": target_is_within_reach for name in ("GoToImpUnlock", "Unlock")},
     # Opening the first of two doors fails the second instruction, which is strict and judged by the same step.
     **{f"BabyAI-OpenDoorsOrder{name}Debug-v0": asks_for_one_door for name in ("N2", "N4")},
 }
