@@ -1,5 +1,6 @@
 """Episodes of the `minigrid` package of which plans solve about half, and all of which are played to their end."""
 
+import contextlib
 import itertools
 
 from palaestra.envs.minigrid import reference
@@ -13,23 +14,27 @@ PLANLESS = ("MiniGrid-Playground-v0",)  # nothing ends it but time
 
 
 def mixed_play(name, count):
-    """As `play`, of seeds from 0: whole episodes, solved ones or failed ones, whichever there are fewer of."""
-    env, episodes, solved = reference.make_reference(name), [], 0
-    failing = itertools.cycle((astray, turning, all_but_solving))
-    for seed in range(count):
-        policy = solving if 2 * solved <= seed else next(failing)
-        episodes.append(play_one(env, seed, policy, limit=None))
-        solved += episodes[-1][2][-1]["reward"] > 0
-    return gather(name, episodes)
+    """As `play`, whole episodes of seeds from 0: solved ones or failed ones, whichever there are fewer of.
+
+    A seed whose level has no plan is left out where one is wanted.
+    """
+    env, episodes, solved = reference.make_reference(name), {}, 0
+    failing = itertools.cycle((random_policy, turning) if name in PLANLESS else (astray, turning, all_but_solving))
+    for seed in itertools.count():
+        if len(episodes) == count:
+            return gather(name, episodes)
+        policy = solving if 2 * solved <= len(episodes) and name not in PLANLESS else next(failing)
+        with contextlib.suppress(UnsolvableError):
+            episodes[seed] = play_one(env, seed, policy, limit=None)
+            solved += episodes[seed][2][-1]["reward"] > 0
 
 
 def solving(env, rng):
-    """A solution, with looks to either side where there is time for them; then nothing but turns."""
+    """A solution, with looks to either side where there is time for them."""
     for action, left in solution(env):
         if rng.random() < 0.2 and env.step_count + left + 2 <= env.max_steps:
             yield from (LEFT, RIGHT) if rng.random() < 0.5 else (RIGHT, LEFT)
         yield action
-    yield from turning(env, rng)
 
 
 def astray(env, rng):
@@ -54,14 +59,15 @@ def turning(env, rng):
 
 
 def solution(env):
-    """(action, how many follow it) that solve a level; nothing if there is no plan."""
+    """(action, how many follow it) that solve a level.
+
+    Raises:
+      UnsolvableError: there is no plan.
+    """
     if hasattr(env, "obstacles"):
         yield from careful(env)
         return
-    try:
-        actions = plan(reference.import_level(env), reference.rule_of(env)).actions
-    except UnsolvableError:
-        return
+    actions = plan(reference.import_level(env), reference.rule_of(env)).actions
     yield from zip(actions, reversed(range(len(actions))), strict=True)
 
 

@@ -49,15 +49,15 @@ def play(name, policy, limit, steps):
     `policy(env, rng)` gives the actions of an episode one after the other. An agent that faces a cell outside of the
     grid, which the package refuses to look up, ends an episode.
     """
-    env, episodes = reference.make_reference(name), []
-    while sum(len(actions) for _, actions, *_ in episodes) < steps:
-        episodes.append(play_one(env, len(episodes), policy, limit))
+    env, episodes = reference.make_reference(name), {}
+    while sum(len(actions) for _, actions, *_ in episodes.values()) < steps:
+        episodes[len(episodes)] = play_one(env, len(episodes), policy, limit)
     return gather(name, episodes)
 
 
 def gather(name, episodes):
-    """What `play_one` gave for seeds 0, 1, ... as arrays."""
-    firsts, actions, laters, grids, missions = zip(*episodes, strict=True)
+    """{seed: what `play_one` gave} as arrays."""
+    firsts, actions, laters, grids, missions = zip(*episodes.values(), strict=True)
     lengths = np.array([len(a) for a in actions])
     limit = -(-max(lengths) // 100) * 100  # few distinct shapes
     padded = np.zeros((len(episodes), limit), np.int32)
@@ -65,8 +65,7 @@ def gather(name, episodes):
         row[: len(taken)] = taken
     later = {k: _padded([[record[k] for record in later] for later in laters], limit) for k in laters[0][0]}
     first = {k: np.stack([record[k] for record in firsts]) for k in firsts[0]}
-    seeds = tuple(range(len(episodes)))
-    return Episodes(name, seeds, padded, lengths, list(missions), first, later, np.stack(grids))
+    return Episodes(name, tuple(episodes), padded, lengths, list(missions), first, later, np.stack(grids))
 
 
 def play_one(env, seed, policy, limit):
