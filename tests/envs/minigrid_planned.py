@@ -2,6 +2,7 @@
 
 import pytest
 from palaestra.envs.minigrid import ids, reference
+from palaestra.envs.minigrid.planner import UnsolvableError, plan
 from palaestra.envs.minigrid.planner.search import Branch
 from palaestra.envs.minigrid.reference import PackageError
 
@@ -58,3 +59,13 @@ def check_plan(env, level, found):
     assert reward == pytest.approx(1 - 0.9 * found.length / int(level.max_steps), abs=1e-12)
     assert reward == pytest.approx(found.optimal_return, abs=1e-12)
     assert found.subgoals[-1].step == found.length
+
+
+def check_shortest(level, rule, steps):
+    """The plan is proven to take so many steps; None for a level without a plan."""
+    if steps is None:
+        with pytest.raises(UnsolvableError):
+            plan(level, rule)
+    else:
+        found = plan(level, rule)
+        assert (found.length, found.optimal) == (steps, True)
