@@ -34,6 +34,35 @@ class Normal(struct.PyTreeNode):
         return jnp.sum(self.log_std + 0.5 * math.log(2.0 * math.pi * math.e), -1)
 
 
+class TanhNormal(struct.PyTreeNode):
+    """The hyperbolic tangent of a diagonal Gaussian, over actions (..., A) in (-1, 1)."""
+
+    base: Normal
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """One draw (..., A). `key` is consumed."""
+        return jnp.tanh(self.base.sample(key))
+
+    def sample_and_log_prob(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """One draw (..., A) and its log density (...), exact however near to the limits. `key` is consumed."""
+        before = self.base.sample(key)
+        return jnp.tanh(before), self.base.log_prob(before) - _log_slope(before)
+
+    def mode(self) -> jax.Array:
+        """The squashed mean (..., A), which is where deterministic evaluation acts."""
+        return jnp.tanh(self.base.mean)
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        """Log density (...) of actions inside of (-1, 1)."""
+        before = jnp.arctanh(action)
+        return self.base.log_prob(before) - _log_slope(before)
+
+
+def _log_slope(before: jax.Array) -> jax.Array:
+    """log |d tanh(x) / dx| summed over the last axis, without cancellation at large |x|."""
+    return jnp.sum(2.0 * (math.log(2.0) - before - jax.nn.softplus(-2.0 * before)), -1)
+
+
 class Categorical(struct.PyTreeNode):
     """A choice among A, held as int32 (...)."""
 

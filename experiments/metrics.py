@@ -19,6 +19,7 @@ import numpy as np
 
 from .files import write_atomic
 
+UPDATES = "train/updates_sum"
 INDEX_KEYS = ("step", "env_steps", "iteration", "seed", "wall_s")
 
 
@@ -26,21 +27,32 @@ def summarize(per_iteration: Mapping[str, Any]) -> list[dict[str, float]]:
     """Metrics (n, S) of one chunk as one dict per seed.
 
     Counts and sums (`rollout/episodes`, `…_sum`) are added, `teacher/…` keeps its last value, everything else is
-    averaged. Means per episode are derived from the sums; a chunk in which no episode ended has none.
+    averaged. Means per episode are derived from the sums; a chunk in which no episode ended has none. Where an agent
+    counts its updates (`train/updates_sum`), only iterations with some count for the means of `train/…`, of which a
+    chunk without any has none.
     """
     num_seeds = next(iter(per_iteration.values())).shape[1] if per_iteration else 1
     rows: list[dict[str, float]] = [{} for _ in range(num_seeds)]
+    updates = per_iteration.get(UPDATES)
+    learned = None if updates is None else np.asarray(updates) > 0
     for name, values in per_iteration.items():
-        merged = _merge(name, np.asarray(values, np.float64))
-        for row, value in zip(rows, merged, strict=True):
-            row[name] = float(value)
+        of_learning = learned if name.startswith("train/") and not is_sum(name) else None
+        merged = _merge(name, np.asarray(values, np.float64), of_learning)
+        for seed, (row, value) in enumerate(zip(rows, merged, strict=True)):
+            if of_learning is None or of_learning[:, seed].any():
+                row[name] = float(value)
     return [_derive(row) for row in rows]
 
 
-def _merge(name: str, values: np.ndarray) -> np.ndarray:
+def _merge(name: str, values: np.ndarray, counted: np.ndarray | None) -> np.ndarray:
+    """Values (n, S) of one metric as (S,); `counted` (n, S) bool are those that a mean is of, None for all."""
     if is_sum(name):
         return values.sum(0)
-    return values[-1] if name.startswith("teacher/") else values.mean(0)
+    if name.startswith("teacher/"):
+        return values[-1]
+    if counted is None:
+        return values.mean(0)
+    return np.where(counted, values, 0.0).sum(0) / np.maximum(counted.sum(0), 1)
 
 
 def is_sum(name: str) -> bool:

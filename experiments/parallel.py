@@ -55,8 +55,9 @@ def choose_layout(num_seeds: int, num_envs: int, devices: Sequence[Any] | None =
 
 def laid_out(agent: Any, layout: Layout) -> Any:
     """The agent as it must be configured to run under `layout`."""
-    axis_name = AXIS if layout.shared == "lanes" else None
-    return dataclasses.replace(agent, config=dataclasses.replace(agent.config, axis_name=axis_name))
+    if layout.shared != "lanes":
+        return agent
+    return dataclasses.replace(agent, config=dataclasses.replace(agent.config, axis_name=AXIS))
 
 
 def place(agent: Any, layout: Layout, state: Any) -> Any:

@@ -4,7 +4,10 @@ A chunk is `count` iterations of `train_step` in one XLA program with donated st
 shape: log, evaluation and checkpoint intervals may leave chunks of any length up to `chunk_length` without compiling
 anew, and an iteration gives the same bits in whichever chunk it falls.
 
-Where JAX has several devices, an agent that can be spread (`lane_axes`) is: see `parallel.py`.
+What an agent learns from without changing it (`data`, a data set) is an argument of the program, neither part of the
+state nor a constant compiled into it; so is what it begins from (`start`).
+
+Where JAX has several devices, seeds or lanes (`lane_axes`) are spread over them: see `parallel.py`.
 
 Letters: S seeds, n = chunk_length iterations, K episodes an iteration can end.
 """
@@ -27,8 +30,8 @@ from .parallel import AXIS, Layout, choose_layout, laid_out, partition, place, p
 
 EVAL = 5  # what evaluation folds into the run's key, so that it draws apart from training
 # What nan_policy="skip" keeps from before the update: all that is learned, rewards for exploring included.
-LEARNER_FIELDS = ("params", "target_params", "opt_state", "bonus", "goals")
-_GUARDED = ("params", "bonus", "goals")
+LEARNER_FIELDS = ("params", "target_params", "opt_state", "bonus", "goals", "learned")
+_GUARDED = ("params", "bonus", "goals", "learned")
 
 
 class Chunk(struct.PyTreeNode):
@@ -70,6 +73,8 @@ class Program:
     ):
         self.agent, self.num_seeds, self.chunk_length = agent, num_seeds, chunk_length
         self._deterministic = not draws_actions
+        data, self._begin_from = getattr(agent, "data", None), getattr(agent, "start", None)
+        self._data = () if data is None else (jax.tree.map(jnp.asarray, data),)
         self._skip, self._busy = skip_bad_updates, busy
         self.compiled: dict[str, Any] = {}
         self._ahead: dict[str, Future[Any]] = {}
@@ -86,7 +91,10 @@ class Program:
         """Fresh learners of seeds seed, seed + 1, …; `retry` draws other ones after a failed start."""
         keys = seed_keys(seed, self.num_seeds)
         keys = jax.vmap(lambda k: jax.random.fold_in(k, retry))(keys) if retry else keys
-        return self.place(self._call("init", self._init, (keys,)))
+        state = self._call("init", self._init, (keys,))
+        if self._begin_from is not None:
+            state = self._call("start", self._begin, (state, self._begin_from), donate_argnums=0)
+        return self.place(state)
 
     def place(self, state: Any) -> Any:
         """Puts a state, fresh or restored, where training expects it."""
@@ -94,7 +102,7 @@ class Program:
 
     def advance(self, state: Any, count: int) -> tuple[Any, Chunk]:
         """Trains for `count` <= n iterations. Consumes `state`: its buffers are reused."""
-        arguments = (state, np.int32(count))
+        arguments = (state, np.int32(count), *self._data)
         state, chunk = self._call("train_step", self._advance, arguments, donate_argnums=0)
         return self.place(state), chunk  # XLA forgets how arrays without elements are spread
 
@@ -133,7 +141,7 @@ class Program:
         return jax.shard_map(
             advance,
             mesh=self.layout.mesh,
-            in_specs=(specs, PartitionSpec()),
+            in_specs=(specs, PartitionSpec(), *(PartitionSpec() for _ in self._data)),
             out_specs=(specs, chunk),
             check_vma=False,
         )
@@ -148,7 +156,7 @@ class Program:
         state, pool = self.template(), ThreadPoolExecutor(2)
         if self.layout.shared is not None:
             state = placed_shapes(self.agent, self.layout, state)
-        arguments = (state, np.int32(0))
+        arguments = (state, np.int32(0), *self._data)
         self._ahead["train_step"] = pool.submit(self._compile, "train_step", self._advance, arguments, donate_argnums=0)
         if tasks is not None:
             asked = (state, tasks, jax.random.key(0))
@@ -172,9 +180,14 @@ class Program:
             return _strong(self._start(keys[0]))
         return _strong(jax.vmap(self._start)(keys))
 
-    def _seed_step(self, state: Any) -> tuple[Any, tuple[dict[str, jax.Array], Any, jax.Array]]:
+    def _begin(self, state: Any, start: Any) -> Any:
+        """Fresh learners with what earlier ones have learned."""
+        one = self.agent.begin_from
+        return _strong(one(state, start) if self.num_seeds == 1 else jax.vmap(one)(state, start))
+
+    def _seed_step(self, state: Any, *data: Any) -> tuple[Any, tuple[dict[str, jax.Array], Any, jax.Array]]:
         """One iteration of one learner, with its verdict."""
-        after, metrics = self._step(state)
+        after, metrics = self._step(state, *data)
         metrics = dict(metrics)
         episodes = metrics.pop("episodes", None)
         if hasattr(episodes, "meta"):
@@ -184,8 +197,9 @@ class Program:
             after = _keep_learner(finite, state, after)
         return after, (metrics, episodes, finite)
 
-    def _advance(self, state: Any, count: jax.Array) -> tuple[Any, Chunk]:
-        one = self._seed_step if self.num_seeds == 1 else jax.vmap(self._seed_step)
+    def _advance(self, state: Any, count: jax.Array, *data: Any) -> tuple[Any, Chunk]:
+        one = lambda state: self._seed_step(state, *data)  # noqa: E731
+        one = one if self.num_seeds == 1 else jax.vmap(one)
         shapes = jax.eval_shape(one, state)[1]
         records = jax.tree.map(lambda s: jnp.zeros((self.chunk_length, *s.shape), s.dtype), shapes)
 
@@ -211,13 +225,11 @@ class Program:
 
 
 def _layout(agent: Any, num_seeds: int, num_devices: int | None) -> Layout:
-    """As many local devices as allowed for an agent that can be spread, else one."""
+    """As many local devices as allowed; an agent without `lane_axes` is spread by its seeds alone."""
     if num_devices is not None and num_devices < 1:
         raise ValueError(f"num_devices={num_devices}; expected at least 1")
     devices = jax.local_devices()[:num_devices]
-    if hasattr(agent, "lane_axes"):
-        return choose_layout(num_seeds, agent.config.num_envs, devices)
-    return Layout(num_seeds, tuple(devices[:1]), None)
+    return choose_layout(num_seeds, agent.config.num_envs if hasattr(agent, "lane_axes") else 1, devices)
 
 
 def seed_keys(seed: int, count: int) -> jax.Array:
