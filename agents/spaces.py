@@ -52,6 +52,20 @@ def flatten_observation(space: Space, obs: Any) -> jax.Array:
     return jnp.reshape(obs, (*lead, -1)).astype(jnp.float32)
 
 
+GOAL_PARTS = ("observation", "desired_goal", "achieved_goal")  # of tasks with a goal in Gymnasium's form
+
+
+def learner_view(space: Space) -> Space:
+    """What a learner sees of an observation space, in the order in which `flatten_observation` joins it.
+
+    Of tasks with a goal, `observation` and then `desired_goal`: the third part, `achieved_goal`, is in the observation
+    already. Of all others, the space itself. Observations need no change, and stored ones are read by the same rule.
+    """
+    if isinstance(space, spaces.Dict) and set(space.spaces) == set(GOAL_PARTS):
+        return spaces.Dict([(name, space.spaces[name]) for name in GOAL_PARTS[:2]])
+    return space
+
+
 def parts(space: Space, names: tuple[str, ...]) -> spaces.Dict:
     """The named parts of a Dict of observations, in the order of the space; observations need no change.
 
@@ -104,6 +118,16 @@ class BoxHead:
         share = 0.5 * (jnp.clip(action, -1.0, 1.0) + 1.0)
         low, high = (jnp.broadcast_to(bound, share.shape) for bound in bounds)
         return (low + share * (high - low)).reshape(*action.shape[:-1], *self.shape)
+
+    def from_env(self, action: Any) -> Any:
+        """The environment's actions (..., *shape) as (..., A) in [-1, 1]; those outside the box stay outside.
+
+        NumPy arrays stay NumPy arrays.
+        """
+        flat = action.reshape(*action.shape[: action.ndim - len(self.shape)], self.size)
+        ones = (1,) * (flat.ndim - 1)
+        low, high = (np.array(bound, flat.dtype).reshape(*ones, -1) for bound in (self.low, self.high))
+        return 2 * (flat - low) / (high - low) - 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,3 +58,10 @@ def palaestra_json(palaestra):
         return code, json.loads(out)
 
     return run
+
+
+@pytest.fixture
+def datasets(tmp_path, monkeypatch):
+    """Minari's folder, empty."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    return tmp_path / "datasets"
