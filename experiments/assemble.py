@@ -8,10 +8,11 @@ from typing import Any
 from ..envs import registration
 from . import catalog, config
 from .config_files import dump_yaml, read_config_file
-from .errors import InputFileError, UsageError, unknown
+from .errors import InputFileError, UsageError, problem, unknown
 from .flags import given_settings, whole_number
+from .learning_data import inherited, learners_of, load_data, require_data
 from .run_folder import read_run
-from .settings import RunConfig, RunSettings, layer_file, layer_sets
+from .settings import NAMES, RunConfig, RunSettings, layer_file, layer_sets
 
 DEFAULTS = {"agent": "ppo", "teacher": "fixed"}
 
@@ -24,7 +25,7 @@ def from_flags(flags: argparse.Namespace) -> tuple[RunConfig, str]:
         path = Path(flags.config)
         layers = layer_file(read_config_file(path), path)
         text = path.read_text("utf-8")
-    named = {name: getattr(flags, name) for name in ("env", "agent", "teacher") if getattr(flags, name) is not None}
+    named = {name: getattr(flags, name) for name in NAMES if getattr(flags, name) is not None}
     by_set = layer_sets(flags.set, *_known_keys(DEFAULTS | layers | named))
     by_flag: dict[str, Any] = {**named, "run": given_settings(flags)}
     if flags.num_envs is not None:
@@ -42,13 +43,19 @@ def complete(given: Mapping[str, Any]) -> RunConfig:
     Raises:
       UsageError: naming the key.
     """
+    start_from, dataset = _text(given, "start_from"), _text(given, "dataset")
+    given = config.merge(inherited(start_from), given)
     if not given.get("env"):
         raise UsageError("no environment given: --env", hint="See `palaestra list envs`.", key="--env")
     env = known_env(str(given["env"]))
     agent, teacher = str(given.get("agent", DEFAULTS["agent"])), str(given.get("teacher", DEFAULTS["teacher"]))
     agent_config = config.build(_agent(agent).load_config(), given.get("agent_config", {}), "agent_config")
     teacher_object = config.build(_teacher(teacher).load(), given.get("teacher_config", {}), "teacher_config")
+    require_data(agent, agent_config, dataset)
     run = dict(given.get("run", {}))
+    if start_from is not None:
+        _require_start(agent, agent_config)
+        run.setdefault("eval_first", True)  # at the switch from one run to the other
     if teacher == "fixed":  # what is trained on one task is judged by that task
         run.setdefault("eval_tasks", "default")
     env_kwargs = dict(given.get("env_kwargs", {}))
@@ -61,15 +68,26 @@ def complete(given: Mapping[str, Any]) -> RunConfig:
         agent_config=config.to_plain(agent_config),
         teacher_config=config.to_plain(teacher_object),
         run=config.build(RunSettings, run, "run").resolved(),
+        dataset=dataset,
+        start_from=start_from,
     )
 
 
-def build(setup: RunConfig) -> Any:
-    """The agent of a configuration, with its environment and teacher."""
+def build(setup: RunConfig, to_learn: bool = True) -> Any:
+    """The agent of a configuration, with its environment and teacher.
+
+    Args:
+      to_learn: with what it learns from; an agent that only acts needs neither data set nor earlier run.
+    """
     env = make_env(setup.env, setup.env_kwargs)
     teacher = config.build(_teacher(setup.teacher).load(), setup.teacher_config, "teacher_config")
     agent_config = config.build(_agent(setup.agent).load_config(), setup.agent_config, "agent_config")
-    return _agent(setup.agent).load()(env=env, teacher=teacher, config=agent_config)
+    extra: dict[str, Any] = {}
+    if to_learn and setup.dataset is not None:
+        extra["data"] = load_data(setup.dataset, agent_config, env)
+    if to_learn and setup.start_from is not None:
+        extra["start"] = learners_of(setup.start_from, setup.run.num_seeds)
+    return _agent(setup.agent).load()(env=env, teacher=teacher, config=agent_config, **extra)
 
 
 def read_setup(run_dir: Path) -> RunConfig:
@@ -116,6 +134,20 @@ def known_env(id: str) -> str:
         if candidate in ids:
             return candidate
     raise unknown("environment", id, ids)
+
+
+def _text(given: Mapping[str, Any], name: str) -> str | None:
+    value = given.get(name)
+    return None if value is None else str(value)
+
+
+def _require_start(agent: str, agent_config: Any) -> None:
+    if not getattr(agent_config, "takes_start", False):
+        raise UsageError(
+            problem("nothing to begin from", "--start-from", agent, "an off-policy agent that acts, such as wsrl"),
+            hint="Leave --start-from out.",
+            key="--start-from",
+        )
 
 
 def _known_keys(names: Mapping[str, Any]) -> tuple[list[str], list[str]]:

@@ -49,6 +49,11 @@ def _ppo(name: str, preset: str, summary: str) -> Entry:
     return Entry(name, "..agents.ppo:PPO", f"..agents.presets:{preset}", summary)
 
 
+def _off_policy(name: str, shell: str, config: str, summary: str) -> Entry:
+    home = "..agents.off_policy"
+    return Entry(name, f"{home}.{shell}:{shell.capitalize()}", f"{home}.{config}", summary)
+
+
 AGENTS = _by_name(
     Entry("ppo", "..agents.ppo:PPO", "..agents.ppo:Config", "Proximal policy optimisation (Schulman et al. 2017)."),
     _ppo("ppo_grid", "PublishedMiniGrid", "PPO with convolutions over small images, as published for MiniGrid."),
@@ -62,6 +67,16 @@ AGENTS = _by_name(
         "..agents.amigo.agent:Config",
         "PPO that pursues cells which an adversary chooses (Campero et al. 2021); grids only.",
     ),
+    _off_policy("sac", "online", "online:Config", "Soft actor-critic (Haarnoja et al. 2018)."),
+    _off_policy("redq", "online", "presets:REDQ", "SAC with ten critics and many updates a step (Chen et al. 2021)."),
+    _off_policy("rlpd", "online", "presets:RLPD", "SAC with half of every batch from a data set (Ball et al. 2023)."),
+    _off_policy("wsrl", "online", "presets:WSRL", "Warm-start RL: online from a trained learner (Zhou et al. 2025)."),
+    _off_policy("bc", "offline", "presets:OfflineBC", "Behaviour cloning of a data set."),
+    _off_policy("iql", "offline", "presets:OfflineIQL", "Implicit Q-learning from a data set (Kostrikov et al. 2022)."),
+    _off_policy("cql", "offline", "presets:OfflineCQL", "Conservative Q-learning from a data set (Kumar et al. 2020)."),
+    _off_policy("calql", "offline", "presets:OfflineCalQL", "CQL bounded by the data's returns (Nakamoto et al.)."),
+    _off_policy("cql_ensemble", "offline", "presets:EnsembleCQL", "CQL with ten normalised critics, for wsrl."),
+    _off_policy("calql_ensemble", "offline", "presets:EnsembleCalQL", "Cal-QL with ten normalised critics, for wsrl."),
 )
 
 TEACHERS = _by_name(*(_teacher(name, entry) for name, entry in curricula.TEACHERS.items()))

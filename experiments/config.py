@@ -109,7 +109,11 @@ def _nested_default(cls: type, base: Any, key: str) -> Any:
 def settable_fields(cls: type) -> dict[str, Any]:
     """{name: type} of a dataclass's fields that its constructor takes."""
     hints = typing.get_type_hints(cls)
-    return {f.name: known_type(hints[f.name], f.default) for f in dataclasses.fields(cls) if f.init}
+    fields = [f for f in dataclasses.fields(cls) if f.init]
+    known = {f.name: known_type(hints[f.name], f.default) for f in fields}
+    # A field that may hold settings of several kinds takes those of the kind it holds by default.
+    held = {name: _nested_default(cls, None, name) for name, hint in known.items() if hint is Any}
+    return known | {name: type(value) for name, value in held.items() if value is not None}
 
 
 def key_names(cls: type, prefix: str = "") -> list[str]:

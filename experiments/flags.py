@@ -119,6 +119,8 @@ def _train(parser: Parser) -> None:
     parser.add_argument("--env", help="id of the environment")
     parser.add_argument("--agent", help="default: ppo")
     parser.add_argument("--teacher", help="default: fixed, the environment's standard form")
+    parser.add_argument("--dataset", metavar="ID", help="id or path of a Minari data set to learn from")
+    parser.add_argument("--start-from", metavar="RUN", help="a run whose learners this one's begin as")
     parser.add_argument("--config", metavar="FILE", help="YAML or TOML; `config.yaml` of any run will do")
     _add_assignments(
         parser, "--set", "an agent's setting, e.g. hyper.learning_rate=1e-3; teacher.KEY, env.KEY likewise"

@@ -45,7 +45,7 @@ def load_policy(run_dir: Path, which: str = "latest") -> Policy:
       InputFileError: no run, no such checkpoint, or a damaged one.
     """
     setup = assemble.read_setup(run_dir)
-    agent = assemble.build(setup)
+    agent = assemble.build(setup, to_learn=False)
     draws = setup.run.eval_actions == "drawn"
     program = Program(agent, setup.run.num_seeds, chunk_length=1, draws_actions=draws)
     warnings: list[str] = []

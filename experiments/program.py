@@ -5,7 +5,7 @@ shape: log, evaluation and checkpoint intervals may leave chunks of any length u
 anew, and an iteration gives the same bits in whichever chunk it falls.
 
 What an agent learns from without changing it (`data`, a data set) is an argument of the program, neither part of the
-state nor a constant compiled into it; so is what it begins from (`start`).
+state nor a constant compiled into it; so is what its `start()` gives it to begin from.
 
 Where JAX has several devices, seeds or lanes (`lane_axes`) are spread over them: see `parallel.py`.
 
@@ -93,7 +93,7 @@ class Program:
         keys = jax.vmap(lambda k: jax.random.fold_in(k, retry))(keys) if retry else keys
         state = self._call("init", self._init, (keys,))
         if self._begin_from is not None:
-            state = self._call("start", self._begin, (state, self._begin_from), donate_argnums=0)
+            state = self._call("start", self._begin, (state, self._begin_from()), donate_argnums=0)
         return self.place(state)
 
     def place(self, state: Any) -> Any:

@@ -146,6 +146,7 @@ class _Run:
             progress.busy,
             draws_actions=settings.eval_actions == "drawn",
         )
+        self.counts_updates = getattr(agent, "step_unit", "steps") == "updates"
         with usage_errors():
             self.template = self.program.template()
         extra = {"versions": versions(), "config_sha256": config_digest}
@@ -183,6 +184,8 @@ class _Run:
         for callback in self.callbacks:
             callback.on_train_start(self.folder.path, self.step)
         self.progress.start(self.plan.total * self.plan.steps_per_iteration, self.step)
+        if loaded is None and self.plan.eval and self.settings.eval_first:
+            self._evaluate(state)
         exit_code, wanted = self._reason_to_stop(), True
         while not self.finished and wanted and not exit_code:
             state, wanted = self._chunk(state)
@@ -243,8 +246,9 @@ class _Run:
         """Writes the rows, the episodes and the teacher's snapshot of one chunk."""
         rows = self._rows(summarize(chunk.metrics))
         if seconds is not None:  # the first chunk's time is the compiler's
-            env_steps = count * self.plan.steps_per_iteration * self.settings.num_seeds
-            rows = [row | {"time/fps": env_steps / max(seconds, 1e-9)} for row in rows]
+            steps = count * self.plan.steps_per_iteration * self.settings.num_seeds
+            name = "time/ups" if self.counts_updates else "time/fps"
+            rows = [row | {name: steps / max(seconds, 1e-9)} for row in rows]
         self._write("metrics", rows)
         if chunk.episodes is not None:
             self.journal.add_episodes(chunk.episodes, self.step)
@@ -319,7 +323,8 @@ class _Run:
 
     def _rows(self, per_seed: list[dict[str, float]]) -> list[dict[str, Any]]:
         """Adds what every row begins with."""
-        index = {"step": self.step, "env_steps": self.step * self.settings.num_seeds, "iteration": self.iteration}
+        env_steps = 0 if self.counts_updates else self.step * self.settings.num_seeds
+        index = {"step": self.step, "env_steps": env_steps, "iteration": self.iteration}
         wall = round(self._wall(), 3)
         return [index | {"seed": self.settings.seed + i, "wall_s": wall} | row for i, row in enumerate(per_seed)]
 

@@ -19,10 +19,12 @@ class RunSettings:
     """How long, how often and how many; counted in environment steps of one learner.
 
     Attributes:
-      total_timesteps: rounded up to whole iterations of the agent.
+      total_timesteps: rounded up to whole iterations of the agent. Agents that learn from data alone take no steps;
+        for them this, like every other count of steps, is of updates.
       num_seeds: learners trained side by side in one program, of seeds seed, seed + 1, ….
       log_every: steps between rows of metrics; None: a 200th of the run.
       eval_every: steps between evaluations, 0 for none; None: a tenth of the run.
+      eval_first: whether to evaluate before the first step, too.
       eval_episodes: test tasks per evaluation, one episode each.
       eval_tasks: "space" draws test tasks from the task space, "default" repeats the default task, and
         {name: value} the default with these parameters changed.
@@ -40,6 +42,7 @@ class RunSettings:
     seed: int = 0
     log_every: int | None = None
     eval_every: int | None = None
+    eval_first: bool = False
     eval_episodes: int = 20
     eval_tasks: Literal["space", "default"] | Mapping[str, float] = "space"
     eval_actions: Literal["likeliest", "drawn"] = "likeliest"
@@ -73,7 +76,12 @@ class RunSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Everything `config.yaml` holds: enough to make the same run again."""
+    """Everything `config.yaml` holds: enough to make the same run again.
+
+    Attributes:
+      dataset: id or path of the data set that the agent learns from; None for none.
+      start_from: the run whose learners this one's begin as; None for fresh ones.
+    """
 
     env: str
     agent: str
@@ -82,13 +90,16 @@ class RunConfig:
     agent_config: Mapping[str, Any]
     teacher_config: Mapping[str, Any]
     run: RunSettings
+    dataset: str | None = None
+    start_from: str | None = None
 
     def to_plain(self) -> dict[str, Any]:
         return {"schema": 1, **config.to_plain(self)}
 
 
 MAPPINGS = ("env_kwargs", "agent_config", "teacher_config", "run")
-SECTIONS = ("env", "agent", "teacher", *MAPPINGS)
+NAMES = ("env", "agent", "teacher", "dataset", "start_from")
+SECTIONS = (*NAMES, *MAPPINGS)
 
 
 def layer_file(values: Mapping[str, Any], file: Path | None = None) -> dict[str, Any]:

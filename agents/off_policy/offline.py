@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from ...envs.errors import OptionError
 from ...envs.tasks import TaskSource
 from .acting import Interface
 from .config import Rewards, require_at_least
@@ -34,6 +33,8 @@ class Config:
     rewards: Rewards = dataclasses.field(default_factory=Rewards)
     updates_per_iteration: int = 100
 
+    uses_data = True
+
     def __post_init__(self) -> None:
         require_at_least(self, 1, "updates_per_iteration")
 
@@ -54,7 +55,8 @@ class Offline:
       env: where it is evaluated; only its spaces matter for learning.
       teacher: not asked: nothing is collected.
       config: the learner and loop counts.
-      data: Transitions (N, ...), rewards as learned from; no part of what makes two agents the same.
+      data: Transitions (N, ...), rewards as learned from, which a runner hands to `train_step`; None for an agent that
+        only acts. No part of what makes two agents the same.
     """
 
     env: Any
@@ -63,12 +65,6 @@ class Offline:
     data: Transitions | None = dataclasses.field(default=None, compare=False, repr=False)
 
     step_unit = "updates"
-
-    def __post_init__(self) -> None:
-        if self.data is None:
-            raise OptionError("an agent that learns offline needs a data set", hint="Give --dataset ID.", key="dataset")
-        if self.learner.needs_returns and self.data.return_to_go is None:
-            raise OptionError("data without returns; expected `return_to_go` for a calibrated learner", key="dataset")
 
     @property
     def learner(self) -> Learner:

@@ -9,6 +9,7 @@ Letters: B lanes, L steps of each in an iteration, O flat observation, A action,
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -74,6 +75,8 @@ class Config:
     start_every: int = 100
     episode_log: int = 64
 
+    takes_start = True
+
     def __post_init__(self) -> None:
         require_at_least(self, 1, "num_envs", "updates_per_step", "buffer_size", "start_every", "episode_log")
         require_at_least(self, 0, "warmup", "freeze_actor")
@@ -84,6 +87,11 @@ class Config:
             raise OptionError(f"buffer_size={self.buffer_size}; expected {expected}", key="buffer_size")
         if self.learner.needs_returns and self.num_envs > 1:
             raise OptionError(f"num_envs={self.num_envs}; expected 1 for a calibrated learner", key="num_envs")
+
+    @property
+    def uses_data(self) -> bool:
+        """Whether offline data is learned from."""
+        return self.retain != "none"
 
 
 class State(struct.PyTreeNode):
@@ -105,20 +113,19 @@ class Online:
       env: what it learns in.
       teacher: who chooses the tasks.
       config: the learner, its replay and its schedule.
-      data: offline transitions (N, ...) to retain, rewards as learned from; None where none are to be seen.
-      start: what an earlier learner has learned, to begin from; leading seed axis where there are several seeds.
+      data: offline transitions (N, ...) to retain, rewards as learned from, which a runner hands to `train_step`; None
+        where none are to be seen.
+      start: gives what earlier learners have learned, to begin from, with a leading seed axis where there are several
+        seeds; called when a run begins, and never when it goes on.
     """
 
     env: TaskEnv
     teacher: TaskSource
     config: Config = dataclasses.field(default_factory=Config)
     data: Transitions | None = dataclasses.field(default=None, compare=False, repr=False)
-    start: Learned | None = dataclasses.field(default=None, compare=False, repr=False)
+    start: Callable[[], Learned] | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if (self.data is None) != (self.config.retain == "none"):
-            got = "no data set" if self.data is None else "a data set"
-            raise OptionError(f"retain={self.config.retain!r} with {got}; expected both or neither", key="retain")
         if self.learner.needs_returns and self.config.buffer_size < self.env.horizon:
             expected = f"at least the horizon {self.env.horizon} for a calibrated learner"
             raise OptionError(f"buffer_size={self.config.buffer_size}; expected {expected}", key="buffer_size")
@@ -174,6 +181,9 @@ class Online:
           data: offline transitions to draw from, for an agent that retains them.
         """
         config = self.config
+        if (data is None) == config.uses_data:
+            got = "no data" if data is None else "data"
+            raise OptionError(f"retain={config.retain!r} with {got}; expected both or neither", key="retain")
         key_start, key_steps, key_teacher, key_rest = jax.random.split(state.key, 4)
         indices = lane_indices(config.num_envs, None)
         teacher, starts = prepare_starts(self.env, self.teacher, state.teacher, key_start, indices, config.num_envs)

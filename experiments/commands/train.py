@@ -13,7 +13,7 @@ from ..flags import whole_number
 from ..output import Answer
 from ..progress import choose_progress
 from ..run_config import config_digest
-from ..run_folder import check_name, new_path
+from ..run_folder import check_name, new_path, read_run
 from ..settings import RunConfig
 
 ROOT_VARIABLE = "PALAESTRA_RUNS"
@@ -28,6 +28,8 @@ def run(flags: argparse.Namespace) -> Answer:
     prepare_jax(flags.device, whole_number(flags.devices, "--devices"))
     setup, given = assemble.from_flags(flags)
     run_dir = _run_dir(flags, setup)
+    if setup.start_from is not None and not (run_dir / "checkpoints").exists():
+        read_run(Path(setup.start_from))  # its absence is better known now than when training begins
     if flags.dry_run:
         with usage_errors():
             assemble.build(setup)
