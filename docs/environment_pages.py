@@ -1,12 +1,14 @@
 """Writes one page per environment: its docstring, its ids, its task space and its picture.
 
-Electric drives of one machine family share a page, as do ids of one MiniGrid family; each group has an overview.
+Electric drives of one machine family share a page, as do ids of one MiniGrid family; each group has an overview. Point
+mazes share one page.
 """
 
 import inspect
 import pathlib
 import re
 
+import maze_pages
 import minigrid_pages
 import motor_overview
 import motor_pages
@@ -20,8 +22,9 @@ def write(folder: pathlib.Path) -> list[pathlib.Path]:
     folder.mkdir(exist_ok=True)
     pages = {name: page_text(name) for name in names()}
     grids = [name for name in pages if minigrid_pages.is_ours(name)]
-    drives = [name for name in pages if _is_shared(name) and name not in grids]
-    top = "\n".join([*(name for name in pages if not _is_shared(name)), OVERVIEW, minigrid_pages.OVERVIEW])
+    drives = [name for name in pages if _is_drive(name)]
+    alone = [name for name in pages if name not in grids and name not in drives]
+    top = "\n".join([*alone, OVERVIEW, minigrid_pages.OVERVIEW])
     pages |= {
         OVERVIEW: motor_overview.page_text(drives),
         minigrid_pages.OVERVIEW: minigrid_pages.overview_text(grids),
@@ -45,11 +48,13 @@ def page_text(name: str) -> str:
     entries = [entry for entry in ENVIRONMENTS if name in (entry.page, slug(entry.id))]
     if minigrid_pages.is_ours(name):
         return minigrid_pages.page_text(entries, headed, task_table)
-    return motor_pages.page_text(entries) if _is_shared(name) else _own_page(entries[0])
+    if name == maze_pages.PAGE:
+        return maze_pages.page_text(entries, headed, task_table)
+    return motor_pages.page_text(entries) if _is_drive(name) else _own_page(entries[0])
 
 
-def _is_shared(name: str) -> bool:
-    return any(entry.page == name for entry in ENVIRONMENTS)
+def _is_drive(name: str) -> bool:
+    return name.startswith("motor-")
 
 
 def slug(id: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import registry
 
+from .maze.maps import MAZES
 from .minigrid.ids import FAMILIES as MINIGRID_FAMILIES
 from .minigrid.ids import WITH_SUBGOALS, subgoals_name
 
@@ -68,6 +69,21 @@ def _motors() -> tuple[Entry, ...]:
         for family, title in MOTOR_FAMILIES.items()
         for action, kind in MOTOR_ACTIONS.items()
         for task, aim in MOTOR_TASKS.items()
+    )
+
+
+def _mazes() -> tuple[Entry, ...]:
+    """The PointMaze ids of gymnasium-robotics."""
+    return tuple(
+        Entry(
+            f"palaestra/PointMaze_{name}{suffix}-v0",
+            ".maze.env:PointMaze",
+            (("maze", name), ("horizon", horizon), ("reward_type", suffix.lower() or "sparse")),
+            summary=f"Push a ball through the maze {name} to a goal, {suffix.lower() or 'sparse'} reward.",
+            page="pointmaze",
+        )
+        for name, (_, horizon) in MAZES.items()
+        for suffix in ("", "Dense")
     )
 
 
@@ -130,6 +146,7 @@ ENVIRONMENTS: tuple[Entry, ...] = (
         ".walker.env:StumpTracks",
         summary="BipedalWalker over stumps; their height and distance are the task.",
     ),
+    *_mazes(),
     *_motors(),
     *_minigrid(),
     *_subgoals(),

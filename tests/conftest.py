@@ -39,6 +39,10 @@ SPEED: tuple[tuple[str, str, bool], ...] = (
     ("palaestra/BipedalWalker-*", "*test_gym.py*", False),  # the doors see no difference to StumpTracks
     ("palaestra/BipedalWalker-*", "*eager*", False),
     ("palaestra/StumpTracks-*", "*eager*", False),
+    # Mazes differ in their maps alone, which test_maze.py compares.
+    ("palaestra/PointMaze_UMaze-*", "*", True),
+    ("palaestra/PointMaze_Large_Diverse_GRDense-*", "*test_contract.py*", True),
+    ("palaestra/PointMaze_*", "*", False),
     # One drive of every kind of machine, action, task and load; all sixty are made and checked in test_motors_env.py.
     ("palaestra/Motor-Cont-CC-PMSM-*", "*", True),
     ("palaestra/Motor-Finite-SC-SCIM-*", "*", True),

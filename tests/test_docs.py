@@ -55,7 +55,7 @@ def test_every_id_is_on_a_page_and_drives_share_theirs(tmp_path):
     pages = {page.stem: page.read_text() for page in environment_pages.write(tmp_path)}
     for entry in environment_pages.ENVIRONMENTS:
         assert f"`{entry.id}`" in pages[entry.page or environment_pages.slug(entry.id)]
-    assert len(pages) == 5 + 10 + 28 + 3
+    assert len(pages) == 5 + 1 + 10 + 28 + 3
     (tmp_path / "old.md").write_text("of an id that is gone")
     environment_pages.write(tmp_path)
     assert {path.stem for path in tmp_path.iterdir()} == set(pages)
