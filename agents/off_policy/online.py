@@ -1,26 +1,18 @@
 """Learning while acting, on the device: steps of environments and gradient phases in one compiled scan.
 
-WSRL is this with a learner that was trained offline to begin with: it acts for a while without learning, and then
-learns from what it has seen itself alone (Zhou et al. 2025). RLPD, and other ways to go on from offline data, are
-other settings of it.
-
-Letters: B lanes, L steps of each in an iteration, O flat observation, A action, N transitions of one update.
+Letters: B lanes, L steps of each in an iteration.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from ...envs.contract import TaskEnv
-from ...envs.errors import OptionError
 from ...envs.stepping import Lane, advance
 from ...envs.tasks import TaskSource, refit_when_due
-from ..gating import when
 from ..rollout import (
     episode_metrics,
     first_valid,
@@ -31,148 +23,41 @@ from ..rollout import (
     prepare_starts,
     vacant_lanes,
 )
-from .acting import Interface
-from .config import Rewards, require_at_least
-from .continuing import carry_over, hold_still
-from .contract import Learned, Learner, Metrics
-from .replay import Replay, add, add_with_return, draw, draw_appended, draw_mixed, init_replay
-from .sac import SAC
-from .transitions import ACTION_LIMIT, Transitions
+from . import learning
+from .contract import Metrics
+from .learning import Config, Learning, over_updates
+from .transitions import Transitions
+
+__all__ = ["Config", "Online", "State"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What is learned how, and when.
-
-    Attributes:
-      learner: who learns, with its own settings.
-      rewards: as what rewards are learned from.
-      num_envs: B.
-      updates_per_step: gradient phases after every step of all lanes.
-      warmup: environment steps before the first gradient phase.
-      warmup_actions: "even" draws them from the whole action box, "policy" from the policy as it stands.
-      buffer_size: most transitions that are kept.
-      retain: what becomes of offline data: "none" is never seen, "mixed" is `mix` of every batch, "append" is drawn
-        from together with what is new, evenly.
-      mix: share of offline data in a batch.
-      reset_optimizer: whether a learner that was trained before begins with fresh optimisers.
-      freeze_actor: environment steps through which actor and temperature stay as they are, warm-up included.
-      start_every: steps after which every lane is given a fresh task and start, about, as for PPO: one iteration.
-      episode_log: finished episodes kept per iteration for the host's log.
-    """
-
-    learner: Any = dataclasses.field(default_factory=SAC)
-    rewards: Rewards = dataclasses.field(default_factory=Rewards)
-    num_envs: int = 1
-    updates_per_step: int = 1
-    warmup: int = 1000
-    warmup_actions: Literal["even", "policy"] = "even"
-    buffer_size: int = 1_000_000
-    retain: Literal["none", "mixed", "append"] = "none"
-    mix: float = 0.5
-    reset_optimizer: bool = False
-    freeze_actor: int = 0
-    start_every: int = 100
-    episode_log: int = 64
-
-    takes_start = True
-
-    def __post_init__(self) -> None:
-        require_at_least(self, 1, "num_envs", "updates_per_step", "buffer_size", "start_every", "episode_log")
-        require_at_least(self, 0, "warmup", "freeze_actor")
-        if not 0.0 < self.mix < 1.0:
-            raise OptionError(f"mix={self.mix}; expected a share between 0 and 1", key="mix")
-        if self.buffer_size < self.num_envs:
-            expected = f"at least num_envs={self.num_envs}"
-            raise OptionError(f"buffer_size={self.buffer_size}; expected {expected}", key="buffer_size")
-        if self.learner.needs_returns and self.num_envs > 1:
-            raise OptionError(f"num_envs={self.num_envs}; expected 1 for a calibrated learner", key="num_envs")
-
-    @property
-    def uses_data(self) -> bool:
-        """Whether offline data is learned from."""
-        return self.retain != "none"
-
-
-class State(struct.PyTreeNode):
+class State(learning.State):
     """A learner at work. Leaves of `lanes` have the lane axis first."""
 
-    learned: Learned
-    replay: Replay
     lanes: Lane
     teacher: Any
-    key: jax.Array
-    steps: jax.Array  # () int32, environment steps taken
 
 
 @dataclasses.dataclass(frozen=True)
-class Online:
-    """A learner in an environment.
-
-    Attributes:
-      env: what it learns in.
-      teacher: who chooses the tasks.
-      config: the learner, its replay and its schedule.
-      data: offline transitions (N, ...) to retain, rewards as learned from, which a runner hands to `train_step`; None
-        where none are to be seen.
-      start: gives what earlier learners have learned, to begin from, with a leading seed axis where there are several
-        seeds; called when a run begins, and never when it goes on.
-    """
+class Online(Learning):
+    """A learner in an environment of ours."""
 
     env: TaskEnv
     teacher: TaskSource
-    config: Config = dataclasses.field(default_factory=Config)
-    data: Transitions | None = dataclasses.field(default=None, compare=False, repr=False)
-    start: Callable[[], Learned] | None = dataclasses.field(default=None, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.learner.needs_returns and self.config.buffer_size < self.env.horizon:
-            expected = f"at least the horizon {self.env.horizon} for a calibrated learner"
-            raise OptionError(f"buffer_size={self.config.buffer_size}; expected {expected}", key="buffer_size")
-
-    @property
-    def learner(self) -> Learner:
-        learner: Learner = self.config.learner
-        return learner
-
-    @property
-    def steps_per_iteration(self) -> int:
-        """Environment steps in one `train_step`."""
-        return self.config.num_envs * self.config.start_every
-
-    @property
-    def interface(self) -> Interface:
-        return Interface(self.env.observation_space, self.env.action_space)
 
     def init(self, key: jax.Array) -> State:
         """A fresh learner with nothing in its replay and vacant lanes; `key` is consumed."""
-        config, interface = self.config, self.interface
         key_learner, key_teacher, key_rest = jax.random.split(key, 3)
         teacher = self.teacher.init(key_teacher, self.env.task_space)
+        learned, replay = self._begun(key_learner)
         return State(
-            learned=interface.init(key_learner, self.learner),
-            replay=init_replay(
-                config.buffer_size, interface.obs_size, interface.action_size, self.learner.needs_returns
-            ),
-            lanes=vacant_lanes(self.env, self.teacher, teacher, config.num_envs),
-            teacher=teacher,
+            learned=learned,
+            replay=replay,
             key=key_rest,
             steps=jnp.zeros((), jnp.int32),
+            lanes=vacant_lanes(self.env, self.teacher, teacher, self.config.num_envs),
+            teacher=teacher,
         )
-
-    def begin_from(self, state: State, start: Learned) -> State:
-        """A fresh state with what an earlier learner has learned: networks, targets and, unless reset, optimisers."""
-        return state.replace(learned=carry_over(state.learned, start, not self.config.reset_optimizer))
-
-    def act(self, key: jax.Array, state: State, obs: Any, deterministic: bool = False) -> jax.Array:
-        """Actions for the environment from observations with any leading axes; `key` is consumed."""
-        flat = self.interface.flat(obs)
-        return self.interface.head.to_env(self.interface.choose(key, self.learner, state.learned, flat, deterministic))
-
-    def update(self, key: jax.Array, state: State, batch: Transitions) -> tuple[State, Metrics]:
-        """One gradient phase on given transitions; `key` is consumed."""
-        (learned, _), metrics = self._learn((state.learned, state.steps), key, batch)
-        return state.replace(learned=learned), metrics
 
     def train_step(self, state: State, data: Transitions | None = None) -> tuple[State, dict[str, Any]]:
         """L steps of every lane under the teacher's tasks, with gradient phases after each once warm-up is over.
@@ -181,9 +66,6 @@ class Online:
           data: offline transitions to draw from, for an agent that retains them.
         """
         config = self.config
-        if (data is None) == config.uses_data:
-            got = "no data" if data is None else "data"
-            raise OptionError(f"retain={config.retain!r} with {got}; expected both or neither", key="retain")
         key_start, key_steps, key_teacher, key_rest = jax.random.split(state.key, 4)
         indices = lane_indices(config.num_envs, None)
         teacher, starts = prepare_starts(self.env, self.teacher, state.teacher, key_start, indices, config.num_envs)
@@ -192,52 +74,13 @@ class Online:
         state, (ended, metrics) = jax.lax.scan(forward, state, jax.random.split(key_steps, config.start_every))
         outcome = outcomes(ended, None)
         teacher = refit_when_due(self.teacher, self.teacher.update(state.teacher, outcome), key_teacher)
-        metrics = _over_updates(metrics) | episode_metrics(outcome)
+        metrics = over_updates(metrics) | episode_metrics(outcome)
         metrics |= {f"teacher/{name}": value for name, value in self.teacher.metrics(teacher).items()}
         return state.replace(teacher=teacher), metrics | {"episodes": first_valid(outcome, config.episode_log)}
 
     def curriculum(self, state: State) -> dict[str, jax.Array]:
         """What a plot needs to draw the teacher as it stands."""
         return self.teacher.snapshot(state.teacher)
-
-    def unit_actions(self, keys: jax.Array, state: State, flat: jax.Array) -> jax.Array:
-        """What lanes do (B, A) at flat observations (B, O), as they collect.
-
-        Args:
-          keys: (B,) consumed.
-        """
-        config, interface = self.config, self.interface
-        choose = functools.partial(interface.choose, learner=self.learner, learned=state.learned, likeliest=False)
-        action = jax.vmap(lambda key, obs: choose(key=key, flat=obs))(keys, flat)
-        if config.warmup_actions == "policy":
-            return action
-        size = (interface.action_size,)
-        even = jax.vmap(lambda key: jax.random.uniform(key, size, minval=-ACTION_LIMIT, maxval=ACTION_LIMIT))(keys)
-        return jnp.where(state.steps < config.warmup, even, action)
-
-    def absorb(self, key: jax.Array, state: State, new: Transitions, data: Any) -> tuple[State, Metrics]:
-        """Keeps B new transitions and, once warm-up is over, learns; `key` is consumed.
-
-        Args:
-          new: rewards as learned from.
-          data: as of `train_step`.
-        """
-        config = self.config
-        state = state.replace(replay=self._remember(state, new), steps=state.steps + new.reward.shape[0])
-        due = (state.steps > config.warmup) & (state.replay.usable >= self._fresh_rows)
-        for own in jax.random.split(key, config.updates_per_step):
-            key_draw, key_update = jax.random.split(own)
-            batch = self._draw(key_draw, state.replay, data)
-            carried, metrics = when(due, self._learn, (state.learned, state.steps), key_update, batch)
-            state = state.replace(learned=carried[0])
-        return state, metrics | {"train/updates_sum": due.astype(jnp.float32) * float(config.updates_per_step)}
-
-    def _learn(self, carried: Any, key: jax.Array, batch: Transitions) -> tuple[Any, Metrics]:
-        learned, steps = carried
-        after, metrics = self.learner.update(key, learned, batch)
-        if self.config.freeze_actor:
-            after = hold_still(steps < self.config.freeze_actor, after, learned)
-        return (after, steps), metrics
 
     def _forward(
         self, data: Any, starts: Lane, indices: jax.Array, state: State, key: jax.Array
@@ -260,32 +103,3 @@ class Online:
         )
         state, metrics = self.absorb(key_learn, state.replace(lanes=after), new, data)
         return state, (ended, metrics)
-
-    def _remember(self, state: State, new: Transitions) -> Replay:
-        if not self.learner.needs_returns:
-            return add(state.replay, new)
-        failure = self.config.rewards.seen_failure
-        return add_with_return(state.replay, new, self.env.horizon, state.learned.hyper.discount, failure)
-
-    @property
-    def _fresh_rows(self) -> int:
-        """Transitions of its own that a learner must have seen before it draws a batch."""
-        rows = self.learner.rows
-        return {"none": rows, "mixed": rows - round(self.config.mix * rows), "append": 0}[self.config.retain]
-
-    def _draw(self, key: jax.Array, replay: Replay, data: Any) -> Transitions:
-        learner, config = self.learner, self.config
-        if config.retain == "none":
-            return draw(key, replay, learner.rows)
-        data = data if learner.needs_returns else data.replace(return_to_go=None)
-        if config.retain == "append":
-            return draw_appended(key, replay, data, learner.rows)
-        return draw_mixed(key, replay, data, learner.utd, learner.batch_size, config.mix)
-
-
-def _over_updates(metrics: Metrics) -> Metrics:
-    """Metrics (L,) of single steps as means over those that learned; counts as sums."""
-    updates = metrics["train/updates_sum"]
-    total, steps = jnp.sum(updates), jnp.maximum(jnp.sum((updates > 0.0).astype(jnp.float32)), 1.0)
-    means = {name: jnp.sum(jnp.where(updates > 0.0, x, 0.0)) / steps for name, x in metrics.items()}
-    return means | {"train/updates_sum": total}
