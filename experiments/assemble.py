@@ -10,6 +10,8 @@ from . import catalog, config
 from .config_files import dump_yaml, read_config_file
 from .errors import InputFileError, UsageError, problem, unknown
 from .flags import given_settings, whole_number
+from .foreign import ForeignEnv, foreign, is_foreign
+from .foreign import known_ids as foreign_ids
 from .learning_data import inherited, learners_of, load_data, require_data
 from .run_folder import read_run
 from .settings import NAMES, RunConfig, RunSettings, layer_file, layer_sets
@@ -59,7 +61,8 @@ def complete(given: Mapping[str, Any]) -> RunConfig:
     if teacher == "fixed":  # what is trained on one task is judged by that task
         run.setdefault("eval_tasks", "default")
     env_kwargs = dict(given.get("env_kwargs", {}))
-    make_env(env, env_kwargs)
+    if isinstance(make_env(env, env_kwargs), ForeignEnv):
+        _require_outside(agent, teacher, env)
     return RunConfig(
         env=env,
         agent=agent,
@@ -79,15 +82,16 @@ def build(setup: RunConfig, to_learn: bool = True) -> Any:
     Args:
       to_learn: with what it learns from; an agent that only acts needs neither data set nor earlier run.
     """
-    env = make_env(setup.env, setup.env_kwargs)
+    env, entry = make_env(setup.env, setup.env_kwargs), _agent(setup.agent)
     teacher = config.build(_teacher(setup.teacher).load(), setup.teacher_config, "teacher_config")
-    agent_config = config.build(_agent(setup.agent).load_config(), setup.agent_config, "agent_config")
+    agent_config = config.build(entry.load_config(), setup.agent_config, "agent_config")
     extra: dict[str, Any] = {}
     if to_learn and setup.dataset is not None:
         extra["data"] = load_data(setup.dataset, agent_config, env)
     if to_learn and setup.start_from is not None:
         extra["start"] = learners_of(setup.start_from, setup.run.num_seeds)
-    return _agent(setup.agent).load()(env=env, teacher=teacher, config=agent_config, **extra)
+    factory = catalog.resolve(entry.outside) if isinstance(env, ForeignEnv) else entry.load()
+    return factory(env=env, teacher=teacher, config=agent_config, **extra)
 
 
 def read_setup(run_dir: Path) -> RunConfig:
@@ -111,6 +115,8 @@ def read_setup(run_dir: Path) -> RunConfig:
 
 def make_env(id: str, kwargs: Mapping[str, Any]) -> Any:
     """The functional environment of an id; every argument is checked against what the family takes."""
+    if is_foreign(id):
+        return foreign(id, kwargs)
     known = registration.arguments(id)
     typed = {}
     for name, value in kwargs.items():
@@ -124,7 +130,7 @@ def make_env(id: str, kwargs: Mapping[str, Any]) -> Any:
 
 
 def known_env(id: str) -> str:
-    """The full id of an environment of ours; the namespace may be left out.
+    """The full id of an environment: one of ours, whose namespace may be left out, or else one of Gymnasium's.
 
     Raises:
       UsageError: no such id; names the three nearest.
@@ -133,12 +139,25 @@ def known_env(id: str) -> str:
     for candidate in (id, f"palaestra/{id}"):
         if candidate in ids:
             return candidate
-    raise unknown("environment", id, ids)
+    if is_foreign(id):
+        return id
+    raise unknown("environment", id, [*ids, *foreign_ids()])
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:
     value = given.get(name)
     return None if value is None else str(value)
+
+
+def _require_outside(agent: str, teacher: str, env: str) -> None:
+    """Refuses agents and teachers that need an environment of ours."""
+    for flag, name, works in (
+        ("--agent", agent, bool(_agent(agent).outside)),
+        ("--teacher", teacher, teacher == "fixed"),
+    ):
+        if not works:
+            expected = "an off-policy agent, such as sac" if flag == "--agent" else "fixed"
+            raise UsageError(problem(f"environment {env} is not ours", flag, name, expected), key=flag)
 
 
 def _require_start(agent: str, agent_config: Any) -> None:

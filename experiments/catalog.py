@@ -22,12 +22,14 @@ class Entry:
       factory: "module:name" of the class or module, relative to this package where it begins with a dot.
       config: "module:name" of the configuration dataclass; the class itself where it is its own configuration.
       summary: one line for `palaestra list`.
+      outside: of an agent, the class for environments of Gymnasium that are not ours; "" where there is none.
     """
 
     name: str
     factory: str
     config: str
     summary: str
+    outside: str = ""
 
     def load(self) -> Any:
         return resolve(self.factory)
@@ -51,7 +53,8 @@ def _ppo(name: str, preset: str, summary: str) -> Entry:
 
 def _off_policy(name: str, shell: str, config: str, summary: str) -> Entry:
     home = "..agents.off_policy"
-    return Entry(name, f"{home}.{shell}:{shell.capitalize()}", f"{home}.{config}", summary)
+    outside = {"online": "outside:Outside", "offline": "offline:Offline"}[shell]
+    return Entry(name, f"{home}.{shell}:{shell.capitalize()}", f"{home}.{config}", summary, f"{home}.{outside}")
 
 
 AGENTS = _by_name(

@@ -8,7 +8,7 @@ from ..envs.stepping import take_row
 from . import assemble
 from .checkpoint import CheckpointStore, Loaded, load
 from .errors import InputFileError, UsageError, problem
-from .program import Program
+from .program import Program, program_for
 from .settings import RunConfig
 
 
@@ -47,7 +47,7 @@ def load_policy(run_dir: Path, which: str = "latest") -> Policy:
     setup = assemble.read_setup(run_dir)
     agent = assemble.build(setup, to_learn=False)
     draws = setup.run.eval_actions == "drawn"
-    program = Program(agent, setup.run.num_seeds, chunk_length=1, draws_actions=draws)
+    program = program_for(agent, setup.run.num_seeds, chunk_length=1, draws_actions=draws)
     warnings: list[str] = []
     store = CheckpointStore(run_dir / "checkpoints", warn=warnings.append, writable=False)
     found = _find(store, which, program.template())

@@ -78,10 +78,11 @@ class Program:
         self._skip, self._busy = skip_bad_updates, busy
         self.compiled: dict[str, Any] = {}
         self._ahead: dict[str, Future[Any]] = {}
-        self.layout = _layout(agent, num_seeds, num_devices)
+        self.layout = self._choose_layout(num_devices)
         spread = agent if self.layout.shared is None else laid_out(agent, self.layout)
         # Tracing can take seconds; an inner jit keeps the trace for all who ask.
-        self._step, self._start = jax.jit(spread.train_step), jax.jit(agent.init)
+        self._step = jax.jit(spread.train_step) if hasattr(spread, "train_step") else None
+        self._start = jax.jit(agent.init)
 
     def template(self) -> Any:
         """Shapes and dtypes of the state, without computing it."""
@@ -131,6 +132,9 @@ class Program:
             return flat.reshape(leaf.shape)
 
         return self.place(jax.tree.map(fold, state))
+
+    def _choose_layout(self, num_devices: int | None) -> Layout:
+        return _layout(self.agent, self.num_seeds, num_devices)
 
     def _spread(self, advance: Callable[..., Any]) -> Callable[..., Any]:
         """`advance` on all devices of the layout."""
@@ -187,6 +191,7 @@ class Program:
 
     def _seed_step(self, state: Any, *data: Any) -> tuple[Any, tuple[dict[str, jax.Array], Any, jax.Array]]:
         """One iteration of one learner, with its verdict."""
+        assert self._step is not None
         after, metrics = self._step(state, *data)
         metrics = dict(metrics)
         episodes = metrics.pop("episodes", None)
@@ -194,7 +199,7 @@ class Program:
             episodes = episodes.replace(meta=())  # for teachers; no log wants it
         finite = is_finite(after, metrics)
         if self._skip:
-            after = _keep_learner(finite, state, after)
+            after = keep_learner(finite, state, after)
         return after, (metrics, episodes, finite)
 
     def _advance(self, state: Any, count: jax.Array, *data: Any) -> tuple[Any, Chunk]:
@@ -253,7 +258,8 @@ def is_finite(state: Any, metrics: dict[str, jax.Array]) -> jax.Array:
     return functools.reduce(jnp.logical_and, verdicts, jnp.asarray(True))
 
 
-def _keep_learner(finite: jax.Array, before: Any, after: Any) -> Any:
+def keep_learner(finite: jax.Array, before: Any, after: Any) -> Any:
+    """`after` with all that is learned as it was `before`, unless that is finite."""
     kept = {
         name: jax.tree.map(lambda old, new: jnp.where(finite, new, old), getattr(before, name), getattr(after, name))
         for name in LEARNER_FIELDS
@@ -270,3 +276,14 @@ def _strong(tree: Any) -> Any:
         return leaf if is_key else jax.lax.convert_element_type(leaf, leaf.dtype)
 
     return jax.tree.map(strengthen, tree)
+
+
+def program_for(agent: Any, *args: Any, **kwargs: Any) -> Program:
+    """The program of an agent, by who steps its environment: the device, or, for Gymnasium's, the host."""
+    from .foreign import ForeignEnv
+
+    if isinstance(agent.env, ForeignEnv):
+        from .host_program import HostProgram
+
+        return HostProgram(agent, *args, **kwargs)
+    return Program(agent, *args, **kwargs)

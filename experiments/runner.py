@@ -26,7 +26,7 @@ from .guard import MAX_ROLLBACKS, Guard, find_fault
 from .journal import Journal
 from .metrics import summarize
 from .plan import Plan
-from .program import Chunk, Program
+from .program import Chunk, program_for
 from .progress import Progress, Silent
 from .redaction import redact
 from .run_config import check_same_config, config_digest
@@ -138,7 +138,7 @@ class _Run:
         self.warnings: list[str] = []
         self.plan = Plan.of(settings, agent.steps_per_iteration)
         self.guard = Guard(settings.nan_policy, folder.path / "events.log")
-        self.program = Program(
+        self.program = program_for(
             agent,
             settings.num_seeds,
             self.plan.log,

@@ -23,6 +23,7 @@ from .transitions import Transitions
 class Tape(struct.PyTreeNode):
     """How each environment's running episode came about."""
 
+    seed: jax.Array  # (B,) uint32, of all of an environment's episodes
     episode: jax.Array  # (B,) int32, its number
     length: jax.Array  # (B,) int32, steps so far, the pending one not among them
     actions: jax.Array  # (B, H, *shape) what the environment was given
@@ -53,16 +54,16 @@ class Outside(Learning):
 
     def init(self, key: jax.Array) -> State:
         """A fresh learner that has not seen anything; `key` is consumed."""
-        key_learner, key_rest = jax.random.split(key)
+        key_learner, key_seed, key_rest = jax.random.split(key, 3)
         learned, replay = self._begun(key_learner)
         count, space, interface = self.config.num_envs, self.env.action_space, self.interface
-        nothing = jnp.zeros((count,), jnp.int32)
+        seeds, nothing = jax.random.bits(key_seed, (count,), jnp.uint32), jnp.zeros((count,), jnp.int32)
         return State(
             learned=learned,
             replay=replay,
             key=key_rest,
             steps=jnp.zeros((), jnp.int32),
-            tape=Tape(nothing, nothing, jnp.zeros((count, self.env.horizon, *space.shape))),
+            tape=Tape(seeds, nothing, nothing, jnp.zeros((count, self.env.horizon, *space.shape))),
             obs=jnp.zeros((count, interface.obs_size)),
             unit_action=jnp.zeros((count, interface.action_size)),
             action=jnp.zeros((count, *space.shape)),
@@ -100,4 +101,4 @@ def _record(tape: Tape, action: jax.Array, ended: jax.Array) -> Tape:
     """The tape with one more step, or with a new episode where the step was the last."""
     actions = jax.vmap(lambda row, at, new: row.at[at].set(new, mode="drop"))(tape.actions, tape.length, action)
     length = jnp.where(ended, 0, tape.length + 1)
-    return Tape(episode=tape.episode + ended.astype(jnp.int32), length=length, actions=actions)
+    return tape.replace(episode=tape.episode + ended.astype(jnp.int32), length=length, actions=actions)
