@@ -13,7 +13,7 @@ $(VENV)/core: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/core
-	$(BIN)/pip install --quiet $(CONSTRAINTS) -e ".[test,arrow,box2d,gem,docs]"
+	$(BIN)/pip install --quiet $(CONSTRAINTS) -e ".[test,arrow,box2d,gem,robotics,docs]"
 	touch $@
 
 quickstart: $(VENV)/core

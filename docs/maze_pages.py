@@ -40,9 +40,10 @@ print(info["success"], reward)
 PRECISION = """\
 ## Precision
 
-In 64 bits, states stay within 1e-6 of MuJoCo's over 500 steps along walls and around corners, in every maze. In 32
-bits a step is off by rounding, and a ball that grazes an outer corner multiplies such differences as a billiard does:
-after some hundred steps of random pushing two simulations of the same actions may be in different places.
+In 64 bits, states stay within 1e-6 of MuJoCo's over 500 steps along walls and around corners, in every maze, and
+within 1e-7 where its solver does not stop early. In 32 bits a step is off by rounding (1e-6 m, 1e-5 m/s), and a ball
+that grazes an outer corner multiplies differences as a billiard does: after some hundred steps of random pushing two
+simulations of the same actions may be in different places.
 `Params.margin` is 0.004 m for MuJoCo 4, which adds the margins of both bodies; 0.002 m reproduces earlier versions.
 """
 

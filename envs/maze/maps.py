@@ -71,8 +71,8 @@ class Layout:
       starts, goals: (N,) bool, where episodes may start and goals may lie.
       distance: (N, N) int32, length in cells of the shortest way; N where there is none.
       towards: (N, N) int32, [i, j] the cell after i on a shortest way to j; i where there is none or i is j.
-      beside: (R, C, 2, 2, 3) bool, of the quarter [x above the middle, y above the middle] of a cell: whether the
-        neighbour along x, along y and across the corner is a wall.
+      beside: (R, C, 2, 2) int32, of the quarter [x above the middle, y above the middle] of a cell: which neighbours
+        are walls, 1 along x + 2 along y + 4 across the corner.
     """
 
     walls: np.ndarray
@@ -177,11 +177,9 @@ def _beside(walls: np.ndarray) -> np.ndarray:
     """`Layout.beside`; what lies outside the map counts as wall."""
     rows, columns = np.indices(walls.shape)
     around = np.pad(walls, 1, constant_values=True)
-    out = np.zeros((*walls.shape, 2, 2, 3), bool)
+    out = np.zeros((*walls.shape, 2, 2), np.int32)
     for i, right in enumerate((-1, 1)):
         for j, up in enumerate((-1, 1)):
             across, along = columns + 1 + right, rows + 1 - up
-            out[:, :, i, j, 0] = around[rows + 1, across]
-            out[:, :, i, j, 1] = around[along, columns + 1]
-            out[:, :, i, j, 2] = around[along, across]
+            out[:, :, i, j] = around[rows + 1, across] + 2 * around[along, columns + 1] + 4 * around[along, across]
     return out

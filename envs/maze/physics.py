@@ -6,11 +6,14 @@ impedance w in (0, 1), the acceleration a minimises, per unit of mass,
     |a - a_free|^2 / 2 + sum of w / (1 - w) min(0, n a - a_ref)^2 / 2,    a_ref = -b (n v) - w k d
 
 over the contacts in reach. A ball smaller than a cell touches three boxes at most, those around the nearest corner of
-its cell, so that the few cases of which contacts push are all tried. Euler's method is implicit in the damping.
+its cell: beside it along x, along y, and across the corner. All here is mirrored so that this corner lies towards
+negative x and y; then all three normals are in the first quadrant, and `resisted` can say the minimum outright. Euler's
+method is implicit in the damping.
 
 Source: MuJoCo 4.0 and `assets/point/point.xml` of gymnasium-robotics 1.4.2. Contacts have no friction there.
 """
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -31,16 +34,17 @@ TINY = 1e-9
 
 
 class Contact(NamedTuple):
-    """One box in reach; all () arrays."""
+    """One box; both () arrays."""
 
-    x: jax.Array  # normal, from the box to the ball
-    y: jax.Array
-    weight: jax.Array  # w / (1 - w); 0 where there is no box or it is too far
+    weight: jax.Array  # w / (1 - w); 0 where there is no box or it is out of reach
     wanted: jax.Array  # a_ref [m/s^2]
 
-    def missing(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """By how much an acceleration (x, y) falls short of what the constraint wants, weighted [m/s^2]."""
-        return self.weight * jnp.maximum(0.0, self.wanted - self.x * x - self.y * y)
+
+class Line(NamedTuple):
+    """slope f + start, an acceleration under a push of f [m/s^2] across the corner; all () arrays."""
+
+    slope: jax.Array
+    start: jax.Array
 
 
 def move(
@@ -49,29 +53,32 @@ def move(
     """(position (2,) [m], velocity (2,) [m/s]) after one step under an action (2,) in [-1, 1]."""
     velocity = jnp.clip(velocity, -MAX_SPEED, MAX_SPEED)
     free = (params.force * jnp.clip(action, -1.0, 1.0) - params.damping * velocity) / params.mass
-    acceleration = constrained(free, contacts(plan, position, velocity, params.margin))
+    acceleration = accelerate(plan, position, velocity, free, params.margin)
     velocity = velocity + TIME_STEP * acceleration / (1.0 + TIME_STEP * params.damping / params.mass)
     return position + TIME_STEP * velocity, velocity
 
 
-def contacts(plan: Layout, position: jax.Array, velocity: jax.Array, margin: jax.Array | float) -> list[Contact]:
-    """The boxes beside the quarter of its cell in which the ball is: along x, along y, across the corner."""
+def accelerate(
+    plan: Layout, position: jax.Array, velocity: jax.Array, free: jax.Array, margin: jax.Array | float
+) -> jax.Array:
+    """The acceleration (2,) [m/s^2] among walls, where `free` (2,) would be it without them."""
     cell, offset = locate(plan, position)
-    side = jnp.where(offset >= 0, 1.0, -1.0).astype(position.dtype)
+    away = jnp.where(offset >= 0, -1.0, 1.0).astype(position.dtype)  # from the nearest corner of the cell
     quarter = (offset >= 0).astype(jnp.int32)
-    is_wall = jnp.asarray(plan.beside)[cell[0], cell[1], quarter[0], quarter[1]]
-    gap = 0.5 - jnp.abs(offset)  # (2,) [m], from the ball's middle to the sides of the cell
-    corner = jnp.maximum(jnp.hypot(gap[0], gap[1]), TINY)
-    zero = jnp.zeros((), position.dtype)
-    found = (
-        (-side[0], zero, gap[0]),
-        (zero, -side[1], gap[1]),
-        (-side[0] * gap[0] / corner, -side[1] * gap[1] / corner, corner),
+    walls = jnp.asarray(plan.beside)[cell[0], cell[1], quarter[0], quarter[1]]
+    gap = 0.5 - jnp.abs(offset)  # [m], from the ball's middle to the sides of the cell
+    reach = jnp.maximum(jnp.hypot(gap[0], gap[1]), TINY)
+    normal = gap / reach
+    speed = away * velocity
+    x, y, corner = (
+        _contact((walls & bit) > 0, distance - RADIUS - margin, along)
+        for bit, distance, along in (
+            (1, gap[0], speed[0]),
+            (2, gap[1], speed[1]),
+            (4, reach, normal[0] * speed[0] + normal[1] * speed[1]),
+        )
     )
-    return [
-        _contact(x, y, is_wall[i], distance - RADIUS - margin, x * velocity[0] + y * velocity[1])
-        for i, (x, y, distance) in enumerate(found)
-    ]
+    return away * resisted(away * free, x, y, corner, normal)
 
 
 def locate(plan: Layout, position: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -83,52 +90,40 @@ def locate(plan: Layout, position: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.stack([row, column]).astype(jnp.int32), position - middle
 
 
-def _contact(x: jax.Array, y: jax.Array, is_wall: jax.Array, depth: jax.Array, speed: jax.Array) -> Contact:
+def _contact(is_wall: jax.Array, depth: jax.Array, speed: jax.Array) -> Contact:
     """`depth` [m] is the distance to the margin, negative within; `speed` [m/s] is along the normal."""
     share = jnp.minimum(jnp.abs(depth) / IMPEDANCE_WIDTH, 1.0)
     rise = jnp.where(share <= 0.5, 2.0 * share**2, 1.0 - 2.0 * (1.0 - share) ** 2)
     impedance = LEAST_IMPEDANCE + (MOST_IMPEDANCE - LEAST_IMPEDANCE) * rise
     return Contact(
-        x=x,
-        y=y,
         weight=jnp.where(is_wall & (depth < 0), impedance / (1.0 - impedance), 0.0),
         wanted=-CONTACT_DAMPING * speed - impedance * STIFFNESS * depth,
     )
 
 
-def constrained(free: jax.Array, found: list[Contact]) -> jax.Array:
-    """The acceleration (2,) [m/s^2] of the minimum, where `free` (2,) is the one without contacts.
+def resisted(free: jax.Array, x: Contact, y: Contact, corner: Contact, normal: jax.Array) -> jax.Array:
+    """The acceleration (2,) [m/s^2] of the minimum, everything mirrored so that `normal` (2,) is not negative.
 
-    For each choice of contacts that push, a linear system says the acceleration; the choice is right where those and
-    no others are pushed against. The one with the least residual is taken, which rounding cannot upset.
+    Let the corner push with f. Then x and y are apart, and each is the larger of two lines in f: the wall beside
+    pushes, or does not. What the corner lacks at f, which is f less the push it would answer with, is the largest of
+    their four combinations, all rising, so it vanishes at the least of their four roots.
     """
-    best_x, best_y = free[0], free[1]
-    least = _residual(free, found, best_x, best_y)
-    for chosen in itertools.product((False, True), repeat=len(found)):
-        pushing = [contact for contact, is_chosen in zip(found, chosen, strict=True) if is_chosen]
-        if pushing:
-            x, y = _pushed(free, pushing)
-            residual = _residual(free, found, x, y)
-            is_better = residual < least
-            best_x, best_y = jnp.where(is_better, x, best_x), jnp.where(is_better, y, best_y)
-            least = jnp.minimum(residual, least)
-    return jnp.stack([best_x, best_y])
+    lines_x, lines_y = _lines(free[0], x, normal[0]), _lines(free[1], y, normal[1])
+    roots = [
+        corner.weight
+        * (corner.wanted - normal[0] * a.start - normal[1] * b.start)
+        / (1.0 + corner.weight * (normal[0] * a.slope + normal[1] * b.slope))
+        for a, b in itertools.product(lines_x, lines_y)
+    ]
+    push = jnp.maximum(functools.reduce(jnp.minimum, roots), 0.0)
+    return jnp.stack([_larger(lines_x, push), _larger(lines_y, push)])
 
 
-def _pushed(free: jax.Array, pushing: list[Contact]) -> tuple[jax.Array, jax.Array]:
-    """The acceleration (x, y) if exactly these contacts push: a 2 x 2 system, symmetric and positive definite."""
-    xx = 1.0 + sum(c.weight * c.x * c.x for c in pushing)
-    yy = 1.0 + sum(c.weight * c.y * c.y for c in pushing)
-    xy = sum(c.weight * c.x * c.y for c in pushing)
-    x = free[0] + sum(c.weight * c.wanted * c.x for c in pushing)
-    y = free[1] + sum(c.weight * c.wanted * c.y for c in pushing)
-    determinant = xx * yy - xy * xy
-    return (yy * x - xy * y) / determinant, (xx * y - xy * x) / determinant
+def _lines(free: jax.Array, wall: Contact, normal: jax.Array) -> tuple[Line, Line]:
+    """One axis with and without a push of the wall beside, whose normal it is."""
+    share = 1.0 / (1.0 + wall.weight)
+    return Line(share * normal, share * (free + wall.weight * wall.wanted)), Line(normal, free)
 
 
-def _residual(free: jax.Array, found: list[Contact], x: jax.Array, y: jax.Array) -> jax.Array:
-    """() [m/s^2], the gradient of what is minimised, at (x, y): the larger of its two entries."""
-    push = [contact.missing(x, y) for contact in found]
-    rest_x = x - free[0] - sum(p * c.x for p, c in zip(push, found, strict=True))
-    rest_y = y - free[1] - sum(p * c.y for p, c in zip(push, found, strict=True))
-    return jnp.maximum(jnp.abs(rest_x), jnp.abs(rest_y))
+def _larger(lines: tuple[Line, Line], push: jax.Array) -> jax.Array:
+    return jnp.maximum(*(line.slope * push + line.start for line in lines))
