@@ -24,6 +24,7 @@ VERBS = {
     "study": ("study", "run one of the studies: seeds, comparisons, tables, plots"),
     "subgoals": ("subgoals", "plans for levels: ask a model for them, show them, measure how right they are"),
     "levels": ("levels", "keep levels of the minigrid package in a file, show or check it"),
+    "dataset": ("dataset", "make offline data sets, list, show or check them"),
     "bench": ("bench", "measure speed beside the project's peers"),
     "doctor": ("doctor", "versions, devices, optional packages"),
 }
@@ -238,6 +239,19 @@ def _levels(parser: Parser) -> None:
     parser.add_argument("--out", metavar="FILE", help="make: the npz file to write")
 
 
+def _dataset(parser: Parser) -> None:
+    parser.add_argument("action", metavar="make|list|show|check")
+    parser.add_argument("target", nargs="?", metavar="ID", help="show, check: id or folder of a Minari data set")
+    parser.add_argument("--env", help="make: id of the environment; check: whether the data fit it")
+    parser.add_argument("--quality", help="make: of the behaviour, e.g. random, medium, expert, mixed")
+    parser.add_argument("--steps", metavar="N", help="make: transitions in all")
+    parser.add_argument("--seed", metavar="N", help="make: equal seeds give equal data (default: 0)")
+    parser.add_argument("--tasks", metavar="default|space", help="make: space draws a task per episode")
+    parser.add_argument("--format", metavar="hdf5|arrow", help="make: default: hdf5")
+    parser.add_argument("--overwrite", action="store_true", help="make: take the place of one that is there")
+    _add_device(parser)
+
+
 def whole_number(text: str | None, flag: str, least: int = 1) -> int | None:
     """A flag's value as a whole number; None where it was not given."""
     if text is None:
@@ -281,6 +295,7 @@ _FLAGS = {
     "study": _study,
     "subgoals": _subgoals,
     "levels": _levels,
+    "dataset": _dataset,
     "bench": _bench,
     "doctor": _doctor,
 }

@@ -16,6 +16,8 @@ from ...envs.errors import PalaestraError
 from ..errors import ExitCode, InputFileError, problem
 from .trees import leaves, map_leaves, space_leaves
 
+SUCCESS = ("success", "is_success")  # what infos call it
+
 
 class EpisodeError(PalaestraError, ValueError):
     """Arrays that are no episode; `key` is the field at fault."""
@@ -90,10 +92,10 @@ class Episode:
 
     @property
     def success(self) -> bool | None:
-        """Whether the task was solved, by `infos`; None where they do not tell."""
-        for name in ("success", "is_success"):
+        """Whether the task was solved when the episode ended, by `infos`; None where they do not tell."""
+        for name in SUCCESS:
             if self.infos and name in self.infos:
-                return bool(np.any(np.asarray(self.infos[name]) > 0))
+                return bool(np.asarray(self.infos[name])[-1])
         return None
 
     def cut(self, steps: int) -> "Episode":

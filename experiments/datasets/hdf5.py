@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from gymnasium import Space, spaces
 
-from .episodes import Episode, EpisodeError
+from .episodes import SUCCESS, Episode, EpisodeError
 
 FILE = "main_data.hdf5"
 MOST_BYTES = 1 << 34  # of one array of one episode
@@ -61,15 +61,8 @@ def read_episodes(path: Path, count: int, observation_space: Space, action_space
             raw = {name: _read(group, name, name, None, steps) for name in ("rewards", "terminations", "truncations")}
             raw["observations"] = _read(group, "observations", "observations", observation_space, steps + 1, jpeg)
             raw["actions"] = _read(group, "actions", "actions", action_space, steps, jpeg)
+            raw["infos"] = _read_success(group, steps + 1)
             yield raw
-
-
-def read_metadata(path: Path, index: int) -> dict[str, Any]:
-    """Attributes of an episode, as they are."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return dict(_member(file, f"episode_{index}", "").attrs)
 
 
 def _write(group: Any, name: str, tree: Any) -> None:
@@ -104,6 +97,24 @@ def _read(group: Any, name: str, path: str, space: Space | None, rows: int, jpeg
     if isinstance(space, spaces.Text):
         return node.asstr()[()].tolist()
     return _pictures(node[()], space) if jpeg and _is_image(space) else node[()]
+
+
+def _read_success(group: Any, rows: int) -> dict[str, np.ndarray]:
+    """What infos say about success, if they do and are of this file; the others are not read."""
+    import h5py
+
+    infos = _own(group, "infos")
+    found = {name: _own(infos, name) for name in SUCCESS}
+    return {name: node[()] for name, node in found.items() if isinstance(node, h5py.Dataset) and node.shape == (rows,)}
+
+
+def _own(group: Any, name: str) -> Any:
+    """A part of this very file; None where there is none, or a link that may point anywhere."""
+    import h5py
+
+    if not isinstance(group, h5py.Group) or name not in group:
+        return None
+    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
 def _member(group: Any, name: str, path: str) -> Any:

@@ -37,6 +37,7 @@ class Loaded:
       id, path: of the data set.
       episodes: E.
       returns: (E,) undiscounted raw returns.
+      quality: what `quality.Meter` reports of it.
       digest: SHA-256 of the stored arrays, whatever was asked of rewards.
       metadata: all there is.
       warnings: sentences.
@@ -52,6 +53,7 @@ class Loaded:
     path: Path
     episodes: int
     returns: np.ndarray
+    quality: Mapping[str, Any]
     digest: str
     metadata: Mapping[str, Any]
     warnings: tuple[str, ...]
@@ -117,6 +119,7 @@ def load(
         path=stored.path,
         episodes=stored.num_episodes,
         returns=np.array(returns),
+        quality=meter.report(),
         digest=meter.digest,
         metadata=stored.metadata,
         warnings=(*stored.warnings, *_warnings(stored, meter.digest, refs, columns.outside)),

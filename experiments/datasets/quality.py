@@ -20,7 +20,7 @@ class Meter:
     The report:
       returns, lengths: mean, sd, min, max and quantiles over episodes; returns are undiscounted.
       terminated: share of episodes that the task ended.
-      success: share of episodes with `success` or `is_success` in their infos; None where none of them tells.
+      success: share of episodes that ended with `success` or `is_success` in their infos; None where none tells.
       state_coverage: share of bins visited, 20 per dimension of the observation, mean over dimensions. The bins of a
         bounded dimension divide its range, those of an unbounded one divide x / (1 + |x|) in (-1, 1): absolute, so
         that data sets of one environment compare.

@@ -19,7 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 from ...envs.errors import PalaestraError, missing_extra
 from ..errors import InputFileError, nearest, problem
 from . import hdf5
-from .episodes import Episode, EpisodeError, check_fields
+from .episodes import SUCCESS, Episode, EpisodeError, check_fields
 from .names import PATTERN, folder_of, root
 
 METADATA = "metadata.json"
@@ -66,7 +66,9 @@ class Stored:
         return found if isinstance(found, Mapping) else {}
 
     def episodes(self) -> Iterator[Episode]:
-        """All of them in order, without infos, each checked; one both terminated and truncated counts as terminated.
+        """All of them in order, each checked; of infos success alone is read.
+
+        An episode both terminated and truncated counts as terminated.
 
         Raises:
           InputFileError: naming the file, the episode and the field.
@@ -309,7 +311,13 @@ def _episode(raw: Mapping[str, Any]) -> Episode:
         rewards=np.asarray(raw["rewards"]),
         terminated=terminated,
         truncated=not terminated,
+        infos=_success(raw.get("infos") or {}, steps + 1),
     )
+
+
+def _success(infos: Mapping[str, Any], rows: int) -> dict[str, np.ndarray] | None:
+    found = {name: np.asarray(infos[name]) for name in SUCCESS if name in infos}
+    return {name: column.reshape(rows) for name, column in found.items() if column.size == rows} or None
 
 
 def _flags(raw: Mapping[str, Any], name: str) -> np.ndarray:

@@ -27,6 +27,7 @@ from .about import About
 from .episodes import Episode, EpisodeError, check_fields
 from .names import check_id, folder_of, root
 from .quality import Meter
+from .trees import map_leaves
 
 Format = Literal["hdf5", "arrow"]
 METADATA = "metadata.json"
@@ -53,10 +54,8 @@ def write_dataset(
       RunFolderError: there is one of this id.
       ResourceError: the folder cannot be written.
     """
-    place = folder_of(check_id(id))
     check_format(format)
-    if place.exists() and not (overwrite and (place / "data").is_dir()):  # else it holds other data sets
-        raise _is_there(id, place)
+    place = check_free(id, overwrite)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         clean(place.parent)
@@ -92,10 +91,22 @@ def check_format(format: str) -> None:
             raise missing_extra("pyarrow", "arrow", "the format arrow") from error
 
 
+def check_free(id: str, overwrite: bool) -> Path:
+    """The folder for a new data set.
+
+    Raises:
+      RunFolderError: there is one of this id, or other data sets are in that folder.
+    """
+    place = folder_of(check_id(id))
+    if place.exists() and not (overwrite and (place / "data").is_dir()):
+        raise _is_there(id, place)
+    return place
+
+
 def _is_there(id: str, place: Path) -> RunFolderError:
     return RunFolderError(
         f"data set already there: {id}; got {place}; expected no such folder",
-        hint="Choose another id or version, or overwrite it.",
+        hint="Choose another id, or overwrite it.",
         file=place,
         key="overwrite",
     )
@@ -202,10 +213,15 @@ def _write_arrow(storage: Any, episodes: Iterable[Episode]) -> None:
             rewards=episode.rewards,
             terminations=hdf5.flags(episode.terminated, len(episode)),
             truncations=hdf5.flags(episode.truncated, len(episode)),
-            infos=dict(episode.infos) if episode.infos else None,
+            infos=map_leaves(_column, episode.infos) if episode.infos else None,
         )
         for episode in episodes
     )
+
+
+def _column(leaf: Any) -> Any:
+    """Minari reads infos of one number per step from lists alone."""
+    return leaf.tolist() if isinstance(leaf, np.ndarray) and leaf.ndim == 1 else leaf
 
 
 def _name_spaces(folder: Path) -> None:

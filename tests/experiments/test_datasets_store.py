@@ -26,6 +26,8 @@ from palaestra.experiments.errors import RunFolderError, UsageError
 def test_minari_reads_what_was_written(format, datasets):
     made = list(episodes(infos=None, options={"task": [1.0, 2.0], "name": "x"}))
     made = [dataclasses.replace(e, infos={"env_params": np.ones((len(e) + 1, 2), np.float32)}) for e in made]
+    for e in made:
+        e.infos["success"] = np.arange(len(e) + 1) == len(e)
     place = write_dataset(ID, made, ABOUT, format)
     assert place == datasets / ID
     read = minari.load_dataset(ID)
@@ -39,6 +41,7 @@ def test_minari_reads_what_was_written(format, datasets):
         assert theirs.terminations.tolist() == [False] * (len(ours) - 1) + [ours.terminated]
         assert theirs.truncations.tolist() == [False] * (len(ours) - 1) + [ours.truncated]
         assert str(theirs)
+    assert read[0].infos["success"].tolist() == [False] * 5 + [True]
     about = list(read.storage.get_episode_metadata([0, 2]))
     assert [m["seed"] for m in about] == [100, 102]
     assert list(about[0]["options"]["task"]) == [1.0, 2.0] and about[0]["options"]["name"] == "x"

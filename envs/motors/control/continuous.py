@@ -56,7 +56,7 @@ class CurrentPI:
         if self.back_calculation:
             error = tuple(
                 e - sum(k * over for k, over in zip(row, excess, strict=True))
-                for e, row in zip(error, self._inverse, strict=True)
+                for e, row in zip(error, self.errors_per_voltage, strict=True)
             )
             return tuple(i + tau * k * e for i, k, e in zip(integral, self.gains.integral, error, strict=True))
         moved = []
@@ -66,7 +66,7 @@ class CurrentPI:
         return tuple(moved)
 
     @functools.cached_property
-    def _inverse(self) -> Matrix:
+    def errors_per_voltage(self) -> Matrix:
         """Errors per voltage [A/V]."""
         inverse = np.linalg.inv(np.array(self.gains.proportional))
         return tuple(tuple(float(entry) for entry in row) for row in inverse)
