@@ -88,7 +88,7 @@ def test_modules_inside_are_imported_relatively_and_not_through_their_own_face(p
 def test_importing_the_package_is_light():
     code = (
         "import sys, time, gymnasium; start = time.perf_counter(); import palaestra; "
-        "heavy = {'jax', 'mujoco', 'minigrid', 'matplotlib', 'torch', 'flax'} & set(sys.modules); "
+        "heavy = {'jax', 'mujoco', 'minigrid', 'minari', 'h5py', 'matplotlib', 'torch', 'flax'} & set(sys.modules); "
         "print(sorted(heavy), time.perf_counter() - start)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

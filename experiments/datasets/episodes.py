@@ -16,6 +16,7 @@ from ...envs.errors import PalaestraError
 from ..errors import ExitCode, InputFileError, problem
 from .trees import leaves, map_leaves, space_leaves
 
+LARGEST = float(np.finfo(np.float32).max)  # learners calculate in 32 bits
 SUCCESS = ("success", "is_success")  # what infos call it
 
 
@@ -169,9 +170,9 @@ def _check_rows(path: str, leaf: Any, rows: int) -> None:
 def _check_numbers(path: str, array: np.ndarray, kinds: str) -> None:
     if array.dtype.kind not in kinds:
         raise EpisodeError("wrong type", path, array.dtype, "real numbers")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise EpisodeError(f"not finite at step {where[0]}", path, float(array[where]), "finite numbers")
+    if array.dtype.kind == "f" and not np.abs(array).max(initial=0) <= LARGEST:  # nor if it is NaN
+        where = tuple(int(i) for i in np.argwhere(~(np.abs(array) <= LARGEST))[0])
+        raise EpisodeError(f"not finite at step {where[0]}", path, float(array[where]), "finite numbers of 32 bits")
 
 
 def _check_space(path: str, space: Space, leaf: Any) -> None:

@@ -49,8 +49,8 @@ def test_missing_episodes(data):
     refused("missing field", "episode_2")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("field", ["rewards", "observations", "actions"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+@pytest.mark.parametrize("field", ["rewards", "observations"])
 def test_numbers_that_are_not_finite(field, value, data):
     with h5py.File(data / "main_data.hdf5", "a") as file:
         file[f"episode_2/{field}"][3] = value
