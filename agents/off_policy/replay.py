@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ..optimizer import Scalar
-from .transitions import Transitions
+from .transitions import Transitions, is_failure
 
 
 class Replay(struct.PyTreeNode):
@@ -77,7 +77,7 @@ def add_with_return(
     before = jnp.where(age > 0, replay.rows.return_to_go[at], 0.0)
     known = before + reward * discount ** age.astype(jnp.float32)
     if failure_reward is not None:
-        failed = jnp.all(jnp.where(inside, replay.rows.reward[at] == failure_reward, True))
+        failed = jnp.all(is_failure(replay.rows.reward[at], failure_reward) | ~inside)
         known = jnp.where(failed & ended, failure_reward / (1.0 - discount), known)
     # Rows that are not the episode's are sent out of range, where a scatter drops them.
     column = replay.rows.return_to_go.at[jnp.where(inside, at, replay.capacity)].set(known, mode="drop")

@@ -90,7 +90,7 @@ class SAC:
       actor_batch: "all" for an actor step on the transitions of all critic steps, "last" for those of the last.
       actor_value: what the actor climbs: the critics' "min" or "mean".
       soft_target: whether the target counts the entropy of what follows.
-      target_draws: actions drawn for the target, of which the best counts; 1 for a single one as it falls.
+      target_draws: actions drawn for the target, of which the one of most value counts; 1 for a single one as it falls.
       entropy_at: where the policy's entropy is measured for the temperature.
       conservative: CQL's penalty; None for none.
       reference_optimizer_leak: networks that are not being trained coast on their momentum through the steps of the
@@ -179,7 +179,15 @@ class SAC:
         return learned, metrics | own
 
     def critic_step(self, key: jax.Array, learned: Learned, batch: Transitions) -> tuple[Learned, Metrics]:
-        """One step of the critics and of what moves with them, on B transitions; `key` is consumed."""
+        """One step of the critics and of what moves with them, on B transitions; `key` is consumed.
+
+        Raises:
+          OptionError: a calibrated learner and transitions that do not say what their episodes returned.
+        """
+        if self.needs_returns and batch.return_to_go is None:
+            raise OptionError(
+                "transitions without returns; expected `return_to_go` for a calibrated learner", key="data"
+            )
         key_target, key_penalty = jax.random.split(key)
         target = self.target(key_target, learned, batch)
         draws = self._penalty_draws(key_penalty, learned, batch)
@@ -223,10 +231,13 @@ class SAC:
         count, size = self.target_draws, batch.reward.shape[0]
         obs = jnp.repeat(batch.next_obs, count, 0)
         action, log_prob = self.policy(learned, obs).sample_and_log_prob(key_action)
-        value = jnp.min(apply(self.nets.critics(self.target_members), params, obs, action), 0).reshape(size, count)
+        value = jnp.min(apply(self.nets.critics(self.target_members), params, obs, action), 0)
+        value, log_prob = value.reshape(size, count), log_prob.reshape(size, count)
+        best = jnp.argmax(value, -1, keepdims=True)
+        value, log_prob = (jnp.take_along_axis(x, best, -1)[:, 0] for x in (value, log_prob))
         if self.soft_target:
-            value = value - multiplier(learned.params["temperature"]) * log_prob.reshape(size, count)
-        return td_target(batch.reward, batch.mask, jnp.max(value, -1), learned.hyper.discount)
+            value = value - multiplier(learned.params["temperature"]) * log_prob
+        return td_target(batch.reward, batch.mask, value, learned.hyper.discount)
 
     def _critic_loss(
         self, params: Any, learned: Learned, batch: Transitions, target: jax.Array, draws: Any

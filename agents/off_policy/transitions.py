@@ -55,10 +55,15 @@ def returns_to_go(
     return jnp.where(failed, failure_reward / (1.0 - discount), total)
 
 
+def is_failure(reward: jax.Array, failure_reward: float) -> jax.Array:
+    """Whether rewards are this one, up to what scale and bias have rounded off."""
+    return jnp.abs(reward - failure_reward) <= 1e-5 * max(1.0, abs(failure_reward))
+
+
 def _failed(reward: jax.Array, ended: jax.Array, failure_reward: float) -> jax.Array:
     """(N,) bool: whether the whole episode of a step has no other reward than this."""
     first = jnp.concatenate([jnp.ones(1, bool), ended[:-1]])
     episode = jnp.cumsum(first.astype(jnp.int32)) - 1
     count = reward.shape[0]
-    other = jax.ops.segment_sum((reward != failure_reward).astype(jnp.int32), episode, count)
+    other = jax.ops.segment_sum((~is_failure(reward, failure_reward)).astype(jnp.int32), episode, count)
     return other[episode] == 0
