@@ -11,7 +11,6 @@ from .config_files import dump_yaml, read_config_file
 from .errors import InputFileError, UsageError, problem, unknown
 from .flags import given_settings, whole_number
 from .foreign import ForeignEnv, foreign, is_foreign
-from .foreign import known_ids as foreign_ids
 from .learning_data import inherited, learners_of, load_data, require_data
 from .run_folder import read_run
 from .settings import NAMES, RunConfig, RunSettings, layer_file, layer_sets
@@ -141,7 +140,7 @@ def known_env(id: str) -> str:
             return candidate
     if is_foreign(id):
         return id
-    raise unknown("environment", id, [*ids, *foreign_ids()])
+    raise unknown("environment", id, ids)
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:

@@ -101,11 +101,6 @@ def _register_robotics() -> bool:
     return True
 
 
-def known_ids() -> list[str]:
-    """Gymnasium's ids, for suggestions."""
-    return [id for id in gymnasium.registry if not id.startswith("palaestra/")]
-
-
 def episode_seed(seed: int, episode: int) -> int:
     """What an environment with this seed is reset with for this one of its episodes."""
     return int(np.random.SeedSequence((seed, episode)).generate_state(1)[0] >> 1)

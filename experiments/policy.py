@@ -8,7 +8,8 @@ from ..envs.stepping import take_row
 from . import assemble
 from .checkpoint import CheckpointStore, Loaded, load
 from .errors import InputFileError, UsageError, problem
-from .program import Program, program_for
+from .program import Program
+from .programs import program_for
 from .settings import RunConfig
 
 

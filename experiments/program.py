@@ -276,14 +276,3 @@ def _strong(tree: Any) -> Any:
         return leaf if is_key else jax.lax.convert_element_type(leaf, leaf.dtype)
 
     return jax.tree.map(strengthen, tree)
-
-
-def program_for(agent: Any, *args: Any, **kwargs: Any) -> Program:
-    """The program of an agent, by who steps its environment: the device, or, for Gymnasium's, the host."""
-    from .foreign import ForeignEnv
-
-    if isinstance(agent.env, ForeignEnv):
-        from .host_program import HostProgram
-
-        return HostProgram(agent, *args, **kwargs)
-    return Program(agent, *args, **kwargs)

@@ -26,7 +26,8 @@ from .guard import MAX_ROLLBACKS, Guard, find_fault
 from .journal import Journal
 from .metrics import summarize
 from .plan import Plan
-from .program import Chunk, program_for
+from .program import Chunk
+from .programs import program_for
 from .progress import Progress, Silent
 from .redaction import redact
 from .run_config import check_same_config, config_digest
