@@ -131,9 +131,9 @@ def test_impacts_stop_feet_at_the_surface():
 
 
 def test_a_step_without_impact_is_the_discrete_one():
-    physics = falling(np.zeros(4))
+    physics = falling(np.zeros(16))
     physics = physics.replace(position=physics.position + jnp.array([0.0, 5.0])[None, None])
-    terrain, action = flat(4), np.ones((4, 4), np.float32)
+    terrain, action = flat(16), np.ones((16, 4), np.float32)
     for one, other in zip(
         jax.tree.leaves(stepper(QUICK)(physics, terrain, action)),
         jax.tree.leaves(stepper(BLIND)(physics, terrain, action)),
