@@ -37,10 +37,8 @@ def test_td_error_is_the_mean_over_critics_and_transitions():
 @pytest.mark.parametrize("importance", [True, False])
 def test_conservative_penalty(importance, temperature):
     drawn, density, data = 20 * RNG.normal(size=(2, 3, 5)), RNG.normal(size=(3, 5)), RNG.normal(size=(2, 3))
-    if importance:
-        inside = drawn - density
-    else:
-        inside = np.concatenate([drawn, data[..., None]], -1) - np.log(6) * temperature
+    counted = np.concatenate([drawn, data[..., None]], -1) - np.log(6) * temperature
+    inside = drawn - density if importance else counted
     expected = np.mean(temperature * log_sum_exp(inside / temperature) - data)
     given = (jnp.float32(drawn), jnp.float32(density) if importance else None, jnp.float32(data))
     np.testing.assert_allclose(losses.conservative_penalty(*given, temperature), expected, rtol=1e-5)
