@@ -57,10 +57,10 @@ class PointMaze(TaskEnv):
 
     Reward: with `reward_type="sparse"`, 1 within 0.45 m of the goal, else 0; with "dense", exp(-distance), in metres.
 
-    Start: the goal's cell is drawn from those that may hold one, the start's from the other cells with a way of at most
-      `path_length` cells to it (or the nearest, if none is so near); then both places are drawn within 0.25 m
-      (`noise`) of the middles of their cells, along each axis. `start_cell` and `goal_cell`, each (row, column) from
-      the top left, fix cells. The ball starts at rest.
+    Start: the goal's cell is drawn from those that may hold one and to which a way of at most `path_length` cells
+      leads, the start's from the other ends of such ways; then both places are drawn within 0.25 m (`noise`) of the
+      middles of their cells, along each axis. `start_cell` and `goal_cell`, each (row, column) from the top left, fix
+      cells. The ball starts at rest.
 
     End: truncated after `horizon` steps. Terminated at the goal if `continuing_task=False`. Otherwise the episode goes
       on, with a new goal after each one that was reached if `reset_target=True`; the observation of the step that
@@ -126,8 +126,7 @@ class PointMaze(TaskEnv):
     @functools.cached_property
     def task_space(self) -> TaskSpace:  # type: ignore[override]
         """How long the way to the goal may be, which is fixed where both cells are; then physics."""
-        longest = self.placement.longest
-        shortest = longest if self.start_cell and self.goal_cell else min(1, longest)
+        shortest, longest = max(1, self.placement.shortest), max(1, self.placement.longest)
         doc = "Longest way from start to goal."
         way = Parameter("path_length", shortest, longest, longest, "cells", kind="integer", doc=doc)
         return TaskSpace((way, *PHYSICS))

@@ -34,38 +34,42 @@ class Placement:
     def __post_init__(self) -> None:
         if not 0.0 <= self.noise < 0.4:
             raise OptionError(f"noise={self.noise}; expected [0, 0.4), so that the ball is free of walls", key="noise")
-        if self.start_cell is None and not np.any(self._reachable[self.goals], axis=1).all():
-            raise OptionError(
-                f"maze={self.maze!r}, goal_cell={self.goal_cell}: a goal that no other start leads to", key="maze"
-            )
-        if self.goal_cell is None and not (self._reachable & self.goals[:, None] & self.starts).any():
-            raise OptionError(f"maze={self.maze!r}, start_cell={self.start_cell}: leads to no goal", key="maze")
+        has_way = self.ways < len(self.ways)  # [goal, start]
+        fixed = f"maze={self.maze!r}, start_cell={self.start_cell}, goal_cell={self.goal_cell}"
+        if not has_way.any():
+            raise OptionError(f"{fixed}: no way from a start to a goal; expected one", key="maze")
+        if self.start_cell is None and not np.any(has_way, axis=1)[self.goals].all():
+            raise OptionError(f"{fixed}: a goal to which no start leads; expected a way to each", key="maze")
 
     @property
     def plan(self) -> Layout:
         return layout(self.maze)
 
-    @functools.cached_property
-    def starts(self) -> np.ndarray:
-        """(N,) bool, cells in which episodes start."""
-        return self._only(self.start_cell, "start_cell", self.plan.starts)
+    @property
+    def goals(self) -> np.ndarray:
+        """(N,) bool, cells for the first goal of an episode."""
+        return self._only(self.goal_cell, "goal_cell", self.plan.goals)
 
     @functools.cached_property
-    def goals(self) -> np.ndarray:
-        """(N,) bool, cells in which the first goal of an episode lies."""
-        return self._only(self.goal_cell, "goal_cell", self.plan.goals)
+    def ways(self) -> np.ndarray:
+        """(N, N) int32, [goal, start] the length of the way between them; N for pairs that are not to be drawn.
+
+        As in the original, only a fixed start may be in the goal's own cell.
+        """
+        distance = self.plan.distance
+        starts = self._only(self.start_cell, "start_cell", self.plan.starts)
+        pairs = self.goals[:, None] & starts & ((distance > 0) | (self.start_cell is not None))
+        return np.where(pairs, distance, len(distance)).astype(np.int32)
+
+    @property
+    def shortest(self) -> int:
+        """[cells], the shortest way that can be drawn."""
+        return int(self.ways.min())
 
     @property
     def longest(self) -> int:
-        """[cells], the longest way from a start to a goal."""
-        ways = self.plan.distance[self.goals][:, self.starts]
-        return int(max(ways[ways < len(self.plan.cells)], default=0))
-
-    @property
-    def _reachable(self) -> np.ndarray:
-        """(N, N) bool, [goal, start] of different cells with a way between them."""
-        distance = self.plan.distance
-        return (distance > 0) & (distance < len(distance)) & self.starts
+        """[cells], the longest way that can be drawn."""
+        return int(self.ways[self.ways < len(self.ways)].max())
 
     def _only(self, cell: tuple[int, int] | None, name: str, allowed: np.ndarray) -> np.ndarray:
         if cell is None:
@@ -76,19 +80,14 @@ class Placement:
 def place(key: jax.Array, rules: Placement, path_length: jax.Array | float) -> tuple[jax.Array, jax.Array]:
     """(position (2,), goal (2,)) [m] of an episode; `key` is consumed.
 
-    As in the original, the goal's cell is drawn first and the start's from the others; a fixed start may be in the
-    goal's own cell. Ways are at most `path_length` cells long; where no start is so near, the nearest ones count.
+    As in the original, the goal's cell is drawn first and the start's from the others, each uniformly; here, from those
+    between which a way has at most `path_length` cells, or as many as the shortest way there is.
     """
-    key_goal, key_start, key_shift = jax.random.split(key, 3)
-    distance = jnp.asarray(rules.plan.distance)
-    goals, starts = jnp.asarray(rules.goals), jnp.asarray(rules.starts)
-    if rules.start_cell is not None and rules.goal_cell is None:
-        goals &= _near(distance[:, int(np.argmax(rules.starts))], goals, path_length)
-    goal = _draw(key_goal, goals)
-    if rules.start_cell is None:
-        ways = distance[goal]
-        starts &= (ways > 0) & _near(ways, starts & (ways > 0), path_length)
-    start = _draw(key_start, starts)
+    key_start, key_goal, key_shift = jax.random.split(key, 3)
+    longest = jnp.clip(path_length, rules.shortest, rules.longest)
+    nearest = jnp.asarray(rules.ways.min(1), longest.dtype)
+    goal = _draw(key_goal, nearest <= longest)
+    start = _draw(key_start, jnp.asarray(rules.ways, longest.dtype)[goal] <= longest)
     centres = jnp.asarray(rules.plan.centres)
     shift = jax.random.uniform(key_shift, (2, 2), centres.dtype, -rules.noise, rules.noise)
     return centres[start] + shift[0], centres[goal] + shift[1]
@@ -105,13 +104,6 @@ def next_goal(key: jax.Array, plan: Layout, noise: float, position: jax.Array, r
     goals = jnp.asarray(plan.centres, position.dtype)[cells] + shift
     away = goals - position[None]
     return goals[jnp.argmax(jnp.hypot(away[:, 0], away[:, 1]) > radius)]
-
-
-def _near(ways: jax.Array, allowed: jax.Array, path_length: jax.Array | float) -> jax.Array:
-    """(N,) bool, whether a way (N,) is at most `path_length`, or at most as long as the shortest allowed one."""
-    shortest = jnp.min(jnp.where(allowed, ways, len(ways)))
-    long_enough = jnp.maximum(path_length, shortest.astype(jnp.float32))
-    return ways.astype(jnp.float32) <= jnp.minimum(long_enough, len(ways) - 1.0)
 
 
 def _draw(key: jax.Array, allowed: jax.Array) -> jax.Array:
