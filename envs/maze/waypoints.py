@@ -8,7 +8,7 @@ Both are pure functions of arrays, for use inside `jit`; with NumPy observations
 environments as well.
 
 Source: the controller that made the point maze data sets of Minari (after D4RL's), whose routes come from a search of
-its own; there an episode's first waypoint alone is not shifted.
+its own; there the first waypoint after every new goal is the middle of its cell, even of the goal's cell.
 """
 
 import dataclasses
