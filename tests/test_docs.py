@@ -19,6 +19,10 @@ from palaestra.envs.motors.families import FAMILIES  # noqa: E402
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "environments")]
 
 
+# Fewer rounds of training than a reader takes, by the same programs: page -> (what it says, what runs here).
+FEWER = {"docs/guides/tune_a_pi.md": ("iterations, lanes, length = 320,", "iterations, lanes, length = 4,")}
+
+
 def run_blocks(text, name):
     namespace = {"__name__": name}
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as a reader's session has it
@@ -30,7 +34,10 @@ def run_blocks(text, name):
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
-    run_blocks(page.read_text(), page.stem)
+    text = page.read_text()
+    said, runs = FEWER.get(str(page.relative_to(ROOT)), ("", ""))
+    assert said in text
+    run_blocks(text.replace(said, runs), page.stem)
 
 
 FAST_GRIDS = ("minigrid-doorkey", "minigrid-wfc", "babyai-unlock", "minigrid-subgoals")
