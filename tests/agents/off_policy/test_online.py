@@ -123,16 +123,31 @@ def test_seeds_in_company_are_seeds_alone(course):
             assert float(own[1]["train/updates_sum"]) == float(expected[1]["train/updates_sum"])
 
 
-def trained(steps, data=None, env=ENV, **changes):
-    """An agent that counts, after some steps of every lane: (states, metrics) step by step."""
-    changes = {"learner": Counting(), "buffer_size": 32, "start_every": 1, "warmup": 0} | changes
-    agent = Online(env, Fixed(), Config(**changes))
+def configured(**changes):
+    return Config(**({"learner": Counting(), "buffer_size": 32, "start_every": 1, "warmup": 0} | changes))
 
-    def one(state, _):
-        state, metrics = agent.train_step(state, data)
+
+def fed(steps, data=None, **changes):
+    """An agent that counts, given some steps of every lane: (states, metrics) step by step."""
+    agent = Online(ENV, Fixed(), configured(**changes))
+    new = made_transitions(1, agent.config.num_envs, obs=3, action=1, with_returns=False)
+
+    def one(state, x):
+        key, ended = x
+        state, metrics = agent.absorb(key, state, new.replace(ended=jnp.broadcast_to(ended, new.ended.shape)), data)
         return state, (state, metrics)
 
-    return quick(lambda key: jax.lax.scan(one, agent.init(key), None, length=steps)[1])(jax.random.key(0))
+    def course(key):
+        ended = jnp.arange(steps) % HORIZON == HORIZON - 1
+        return jax.lax.scan(one, agent.init(key), (jax.random.split(key, steps), ended))[1]
+
+    return quick(course)(jax.random.key(0))
+
+
+def lived(steps, **changes):
+    """The state of an agent that counts, after some steps in its environment."""
+    agent = Online(ENV, Fixed(), configured(start_every=steps, buffer_size=steps, **changes))
+    return quick(lambda key: agent.train_step(agent.init(key))[0])(jax.random.key(0))
 
 
 def old_data(count):
@@ -158,7 +173,7 @@ def old_data(count):
 )
 def test_updates_begin_when_warm_up_is_over_and_a_batch_is_there(changes, updates_after_steps):
     data = old_data(12) if "retain" in changes else None
-    states, metrics = trained(len(updates_after_steps), data, **changes)
+    states, metrics = fed(len(updates_after_steps), data, **changes)
     np.testing.assert_array_equal(states.learned.params["critic"], updates_after_steps)
     np.testing.assert_array_equal(jnp.cumsum(metrics["train/updates_sum"]), updates_after_steps)
     np.testing.assert_array_equal(states.steps, changes.get("num_envs", 1) * (1 + np.arange(len(updates_after_steps))))
@@ -167,7 +182,7 @@ def test_updates_begin_when_warm_up_is_over_and_a_batch_is_there(changes, update
 @pytest.mark.parametrize(("mix", "old"), [(0.5, 2), (0.25, 1), (0.75, 3)])
 def test_mixed_batches_have_their_share_at_every_update(mix, old):
     learner = Counting(utd=3, batch_size=4)
-    _, metrics = trained(20, old_data(12), learner=learner, retain="mixed", mix=mix, buffer_size=64)
+    _, metrics = fed(20, old_data(12), learner=learner, retain="mixed", mix=mix, buffer_size=64)
     learned = np.asarray(metrics["train/updates_sum"]) > 0
     assert learned.any()
     for name in ("old", "least_old"):
@@ -176,12 +191,12 @@ def test_mixed_batches_have_their_share_at_every_update(mix, old):
 
 def test_appended_data_is_diluted_as_the_learner_sees_more():
     learner = Counting(utd=1, batch_size=500)
-    _, metrics = trained(40, old_data(20), learner=learner, retain="append", buffer_size=64)
+    _, metrics = fed(40, old_data(20), learner=learner, retain="append", buffer_size=64)
     np.testing.assert_allclose(metrics["train/old"], 20.0 / (20.0 + np.arange(1, 41)), atol=0.1)
 
 
 def test_actor_and_temperature_stay_as_long_as_asked():
-    states, _ = trained(8, warmup=3, freeze_actor=6)
+    states, _ = fed(8, warmup=3, freeze_actor=6)
     params, optimizers = states.learned.params, states.learned.opt_state
     for name, expected in (("critic", [0, 0, 0, 1, 2, 3, 4, 5]), ("actor", [0] * 5 + [1, 2, 3])):
         np.testing.assert_array_equal(params[name], expected)
@@ -191,19 +206,18 @@ def test_actor_and_temperature_stay_as_long_as_asked():
 
 def test_warm_up_acts_evenly_or_by_the_policy():
     """The policy that counts acts about 0.1 times its first observation, with a deviation of 1, cut off at the box."""
-    even, _ = trained(200, warmup=1000, buffer_size=200)
-    policy, _ = trained(200, warmup=1000, buffer_size=200, warmup_actions="policy")
-    at_limits = [np.mean(np.abs(s.replay.rows.action[-1]) >= 0.99998) for s in (even, policy)]
+    even, policy = lived(200, warmup=1000), lived(200, warmup=1000, warmup_actions="policy")
+    at_limits = [np.mean(np.abs(state.replay.rows.action) >= 0.99998) for state in (even, policy)]
     assert at_limits[0] == 0.0
     assert 0.2 < at_limits[1] < 0.45
 
 
 def test_calibrated_learners_keep_the_returns_of_their_episodes():
-    states, _ = trained(30, learner=Counting(needs_returns=True), buffer_size=40, rewards=Rewards(0.1))
-    rows = jax.tree.map(lambda x: x[-1][:28], states.replay.rows)  # four episodes
+    replay = lived(30, learner=Counting(needs_returns=True), rewards=Rewards(0.1)).replay
+    rows = jax.tree.map(lambda x: x[:28], replay.rows)  # four episodes
     expected = returns_to_go(rows.reward, rows.mask, rows.ended, 0.9)
     np.testing.assert_allclose(rows.return_to_go, expected, rtol=1e-4, atol=1e-5)
-    assert int(states.replay.usable[-1]) == 28
+    assert int(replay.usable) == 28
 
 
 class Unbounded(Pendulum):
@@ -221,7 +235,7 @@ def test_actions_other_than_bounded_numbers_are_refused(env, key):
 @pytest.mark.parametrize(("retain", "data"), [("none", old_data(4)), ("mixed", None), ("append", None)])
 def test_data_and_what_becomes_of_it_belong_together(retain, data):
     with pytest.raises(OptionError, match=f"retain='{retain}'"):
-        trained(1, data, retain=retain)
+        fed(1, data, retain=retain)
 
 
 CALIBRATED = dataclasses.replace(TINY, conservative=Conservative(calibrated=True))
