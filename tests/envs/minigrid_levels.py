@@ -16,6 +16,7 @@ from palaestra.envs.minigrid.instructions import Instruction
 from palaestra.envs.minigrid.rules import LookGoal, NearGoal, ObjectGoal, ObstaclesGoal, PlaceGoal
 
 THINGS = ("wall", "door", "key", "ball", "box", "goal", "lava")
+BATCH = 500  # levels made together, whatever number is asked for: one program per source in all files
 LEAST = 20  # levels of both sources in a class that is counted on its own
 
 
@@ -32,7 +33,9 @@ def defaults(source):
 def ours(source, count, seed=0, **values):
     """N levels, NumPy; the parameters at their defaults but for `values`."""
     values = {name: jnp.float32(value) for name, value in {**defaults(source), **values}.items()}
-    return jax.device_get(program(source)(jax.random.split(jax.random.key(seed), count), values))
+    batches = jax.random.split(jax.random.key(seed), (-(-count // BATCH), BATCH))
+    made = [jax.device_get(program(source)(keys, values)) for keys in batches]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *made)
 
 
 def theirs(name, count, seed=0):
