@@ -74,6 +74,9 @@ AGENTS = _by_name(
     _off_policy("redq", "online", "presets:REDQ", "SAC with ten critics and many updates a step (Chen et al. 2021)."),
     _off_policy("rlpd", "online", "presets:RLPD", "SAC with half of every batch from a data set (Ball et al. 2023)."),
     _off_policy("wsrl", "online", "presets:WSRL", "Warm-start RL: online from a trained learner (Zhou et al. 2025)."),
+    _off_policy("iql_online", "online", "presets:OnlineIQL", "IQL that goes on from an earlier run."),
+    _off_policy("cql_online", "online", "presets:OnlineCQL", "CQL that goes on from an earlier run."),
+    _off_policy("calql_online", "online", "presets:OnlineCalQL", "Cal-QL that goes on from an earlier run."),
     _off_policy("bc", "offline", "presets:OfflineBC", "Behaviour cloning of a data set."),
     _off_policy("iql", "offline", "presets:OfflineIQL", "Implicit Q-learning from a data set (Kostrikov et al. 2022)."),
     _off_policy("cql", "offline", "presets:OfflineCQL", "Conservative Q-learning from a data set (Kumar et al. 2020)."),
@@ -109,6 +112,12 @@ STUDIES = _by_name(
         ".motors_drift",
         ".motors_drift:Config",
         "A robust current controller: ALP-GMM, random and nominal physics of a drive.",
+    ),
+    Entry(
+        "warm_start_quick",
+        ".warm_start",
+        ".warm_start:QuickConfig",
+        "WSRL and its ablations in a small maze, from data to acting, on two CPU cores.",
     ),
     Entry(
         "subgoals_quick",

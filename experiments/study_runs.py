@@ -1,6 +1,6 @@
 """What studies share: the run of PPO that a study's configuration asks for, and how it is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,13 @@ def ppo_settings(
     }
 
 
-def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool) -> Path:
+def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool, callbacks: Iterable[Any] = ()) -> Path:
     """Trains what `settings` state, with progress on the screen; returns `run_dir`.
 
     Without `overwrite` a run of the same settings that is there goes on where it stopped.
+
+    Args:
+      callbacks: of `runner.train`.
     """
     from . import assemble
     from .progress import choose_progress
@@ -64,5 +67,6 @@ def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool) -> Pa
         overwrite=overwrite,
         config=setup.to_plain(),
         progress=choose_progress(False, None, True),
+        callbacks=callbacks,
     )
     return run_dir

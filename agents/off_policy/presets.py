@@ -85,6 +85,31 @@ class WSRL(online.Config):
 
 
 @dataclasses.dataclass(frozen=True)
+class OnlineIQL(online.Config):
+    """Implicit Q-learning that goes on from an earlier run, online."""
+
+    learner: IQL = dataclasses.field(default_factory=IQL)
+    warmup: int = 0
+    warmup_actions: Literal["even", "policy"] = "policy"
+
+
+@dataclasses.dataclass(frozen=True)
+class OnlineCQL(online.Config):
+    """Conservative Q-learning that goes on from an earlier run, online, with its penalty."""
+
+    learner: SAC = dataclasses.field(default_factory=lambda: _conservative(calibrated=False, ensemble=False))
+    warmup: int = 0
+    warmup_actions: Literal["even", "policy"] = "policy"
+
+
+@dataclasses.dataclass(frozen=True)
+class OnlineCalQL(OnlineCQL):
+    """Calibrated Q-learning that goes on from an earlier run, online, with its penalty."""
+
+    learner: SAC = dataclasses.field(default_factory=lambda: _conservative(calibrated=True, ensemble=False))
+
+
+@dataclasses.dataclass(frozen=True)
 class OfflineBC(offline.Config):
     """Behaviour cloning."""
 
