@@ -1,6 +1,7 @@
 """PPO: its equations, its independence of layout, and that every setting moves something."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,22 @@ from palaestra.envs.classic.cartpole import CartPole
 from palaestra.envs.classic.pendulum import Pendulum
 
 SMALL = Config(hidden=(8,), num_envs=8, rollout_length=8, epochs=2, num_minibatches=2)
+
+
+@functools.cache
+def programs(agent):
+    """(init, train_step), compiled once for all tests."""
+    return jax.jit(agent.init), jax.jit(agent.train_step)
+
+
+def trained(agent, key, **hyper):
+    """Parameters after two iterations, with other hyperparameters than the agent's if some are given."""
+    init, train_step = programs(agent)
+    state = init(key)
+    state = state.replace(hyper=state.hyper.replace(**{name: jnp.float32(value) for name, value in hyper.items()}))
+    for _ in range(2):
+        state, _ = train_step(state)
+    return state.params
 
 
 def leaves_differ(a, b):
@@ -35,13 +52,14 @@ def test_standardized_advantages_have_mean_zero_and_deviation_one():
 def test_follows_the_agent_contract(env, key):
     agent = PPO(env, Random(), SMALL)
     assert isinstance(agent, OnlineAgent)
-    state = jax.jit(agent.init)(key)
+    init, train_step = programs(agent)
+    state = init(key)
     obs = jnp.zeros((3, *env.observation_space.shape))
     action = agent.act(key, state, obs)
     assert env.action_space.contains(np.asarray(action[0]))
     same = agent.act(key, state, obs, deterministic=True)
     np.testing.assert_array_equal(same, agent.act(jax.random.key(5), state, obs, deterministic=True))
-    after, metrics = jax.jit(agent.train_step)(state)
+    after, metrics = train_step(state)
     assert float(after.steps) == agent.steps_per_iteration
     assert all(np.all(np.isfinite(v)) for k, v in metrics.items() if k != "episodes")
     assert jax.tree.structure(after) == jax.tree.structure(state)
@@ -50,9 +68,8 @@ def test_follows_the_agent_contract(env, key):
 
 def test_same_key_same_learner_and_other_key_other_learner(key):
     agent = PPO(Pendulum(), Random(), SMALL)
-    train = jax.jit(lambda k: agent.train_step(agent.init(k))[0].params)
-    assert not leaves_differ(train(key), train(key))
-    assert leaves_differ(train(key), train(jax.random.key(1)))
+    assert not leaves_differ(trained(agent, key), trained(agent, key))
+    assert leaves_differ(trained(agent, key), trained(agent, jax.random.key(1)))
 
 
 def test_training_compiles_once(key):
@@ -72,17 +89,11 @@ def test_training_compiles_once(key):
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Hyper)])
 def test_every_hyper_field_changes_the_update(field, key):
-    agent = PPO(Pendulum(), Fixed(), SMALL)
-
-    def train(hyper):
-        state = agent.init(key).replace(hyper=hyper)
-        return jax.lax.scan(lambda s, _: agent.train_step(s), state, None, length=2)[0].params
-
-    train = jax.jit(train)
-    base = jax.tree.map(jnp.float32, Hyper(learning_rate=1e-2, decay_steps=1e6))
+    agent = PPO(Pendulum(), Random(), SMALL)
+    base = {"learning_rate": 1e-2, "decay_steps": 1e6}
     other = {"decay_steps": 200.0, "max_grad_norm": 0.01, "clip": 0.001, "entropy_cost": 0.5}
-    value = other.get(field, 0.5 * float(getattr(base, field)))
-    assert leaves_differ(train(base), train(base.replace(**{field: jnp.float32(value)})))
+    value = other.get(field, 0.5 * float(getattr(Hyper(**base), field)))
+    assert leaves_differ(trained(agent, key, **base), trained(agent, key, **base | {field: value}))
 
 
 @pytest.mark.parametrize(
@@ -98,13 +109,9 @@ def test_every_hyper_field_changes_the_update(field, key):
     ],
 )
 def test_every_switch_changes_the_update(change, key):
-    def train(config):
-        agent = PPO(Pendulum(horizon=6), Fixed(), config)  # the clock cuts episodes off
-        return jax.jit(
-            lambda k: jax.lax.scan(lambda s, _: agent.train_step(s), agent.init(k), None, length=2)[0].params
-        )(key)
-
-    assert leaves_differ(train(SMALL), train(dataclasses.replace(SMALL, **change)))
+    env = Pendulum(horizon=6)  # the clock cuts episodes off
+    base, other = (PPO(env, Fixed(), config) for config in (SMALL, dataclasses.replace(SMALL, **change)))
+    assert leaves_differ(trained(base, key), trained(other, key))
 
 
 @pytest.mark.parametrize(
