@@ -60,11 +60,11 @@ def test_every_switched_drive_is_controlled_within_its_limits(family, task):
 
 def test_compiled_and_plain_actions_agree_and_so_do_batches():
     env, controller = controlled("PMSM", "Cont", "SC")
-    obs = jax.vmap(lambda k: env.observation(env.initial(k), k))(jax.random.split(jax.random.key(0), 3))
+    obs = jax.jit(jax.vmap(lambda k: env.observation(env.initial(k), k)))(jax.random.split(jax.random.key(0), 3))
     memory = controller.init()
     plain = [np.asarray(controller.act(memory, row)[1]) for row in obs]
     compiled = [np.asarray(jax.jit(controller.act)(memory, row)[1]) for row in obs]
-    together = np.asarray(jax.vmap(controller.act, (None, 0))(memory, obs)[1])
+    together = np.asarray(jax.jit(jax.vmap(controller.act, (None, 0)))(memory, obs)[1])
     np.testing.assert_allclose(plain, compiled, atol=1e-5)
     np.testing.assert_allclose(plain, together, atol=1e-5)
 
