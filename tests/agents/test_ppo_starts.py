@@ -24,9 +24,9 @@ def test_a_rollout_that_cannot_be_cut_well_stays_whole():
 
 def test_the_first_train_step_gives_every_lane_an_episode(key):
     agent = PPO(Pendulum(), Random(), Config(hidden=(8,), num_envs=3, rollout_length=4, epochs=1, num_minibatches=1))
-    state = agent.init(key)
+    state = jax.jit(agent.init)(key)
     assert np.all(np.asarray(state.lanes.episode.steps) == -1)
-    state, _ = agent.train_step(state)
+    state, _ = jax.jit(agent.train_step)(state)
     np.testing.assert_array_equal(state.lanes.episode.steps, [4, 4, 4])
     assert len(np.unique(np.asarray(state.lanes.obs), axis=0)) == 3
 
@@ -34,16 +34,12 @@ def test_the_first_train_step_gives_every_lane_an_episode(key):
 def test_no_start_and_no_task_is_repeated_in_a_rollout_of_several_episodes(key, monkeypatch):
     config = Config(hidden=(8,), num_envs=3, rollout_length=12, epochs=1, num_minibatches=1, episode_log=12)
     agent = PPO(Pendulum(horizon=4), Random(), config)
-    seen = []
-
-    def look(key, state, batch):
-        seen.append(batch)
-        return state, {}
-
-    monkeypatch.setattr(PPO, "update", lambda self, *args: look(*args))
-    state, _ = agent.train_step(agent.init(key))
-    _, metrics = agent.train_step(state)
-    first, batch = seen
+    monkeypatch.setattr(PPO, "update", lambda self, key, state, batch: (state, {"batch": batch}))
+    train = jax.jit(agent.train_step)
+    state, metrics = train(jax.jit(agent.init)(key))
+    first = metrics["batch"]
+    _, metrics = train(state)
+    batch = metrics["batch"]
     assert len(np.unique(np.asarray(first.obs)[[0, 8]].reshape(6, -1), axis=0)) == 6
     assert batch.reward.shape == (12, 3)
     starts = np.asarray(batch.obs)[[0, 4, 8]].reshape(9, -1)
