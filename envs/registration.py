@@ -181,8 +181,15 @@ def arguments(id: str) -> dict[str, tuple[Any, Any]]:
 
 
 def make_functional(id: str, **kwargs: Any) -> Any:
-    """The pure `TaskEnv` behind an id, for use inside `jit`; `kwargs` go to the family's class or function."""
-    return factory(id)(**(dict(entry(id).kwargs) | kwargs))
+    """The pure `TaskEnv` behind an id, for use inside `jit`; `kwargs` go to the family's class or function.
+
+    Lists become tuples: a spec that was kept as JSON has no others, and environments must be hashable.
+    """
+    return factory(id)(**(dict(entry(id).kwargs) | {name: _hashable(value) for name, value in kwargs.items()}))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def register_all() -> None:

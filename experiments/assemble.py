@@ -114,18 +114,30 @@ def read_setup(run_dir: Path) -> RunConfig:
 
 def make_env(id: str, kwargs: Mapping[str, Any]) -> Any:
     """The functional environment of an id; every argument is checked against what the family takes."""
+    typed = typed_arguments(id, kwargs)
     if is_foreign(id):
-        return foreign(id, kwargs)
+        return foreign(id, typed)
+    try:
+        return registration.make_functional(id, **typed)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"environment {id}: {error}", hint="Change the value.", key="env_kwargs") from error
+
+
+def typed_arguments(id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of an environment in the types that its family takes; those of others as they are.
+
+    Raises:
+      UsageError: one that the family does not have, or of another type.
+    """
+    if is_foreign(id):
+        return dict(kwargs)
     known = registration.arguments(id)
     typed = {}
     for name, value in kwargs.items():
         if name not in known:
             raise unknown("key", f"env.{name}", [f"env.{argument}" for argument in known])
         typed[name] = config.convert(config.known_type(*known[name]), value, f"env.{name}")
-    try:
-        return registration.make_functional(id, **typed)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"environment {id}: {error}", hint="Change the value.", key="env_kwargs") from error
+    return typed
 
 
 def known_env(id: str) -> str:

@@ -88,10 +88,10 @@ def is_foreign(id: str) -> bool:
         return False
     if ":" in id:
         return True
-    return id in gymnasium.registry or (_register_robotics() and id in gymnasium.registry)
+    return id in gymnasium.registry or (register_robotics() and id in gymnasium.registry)
 
 
-def _register_robotics() -> bool:
+def register_robotics() -> bool:
     """Imports gymnasium-robotics, whose ids are known only then. Returns whether it is installed."""
     try:
         import gymnasium_robotics

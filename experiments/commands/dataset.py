@@ -4,12 +4,15 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from ..config import nest, parse_assignment
 from ..errors import CheckFailedError, InputFileError, UsageError, problem, unknown
 from ..flags import flag_name, whole_number
 from ..output import Answer, jsonable, table
 
 FLAGS = {
-    "make": ("env", "quality", "steps", "seed", "tasks", "format", "overwrite"),
+    "make": (
+        *("env", "quality", "steps", "seed", "tasks", "env_kwargs", "id", "run", "train_steps", "format", "overwrite"),
+    ),
     "list": (),
     "show": ("target",),
     "check": ("target", "env"),
@@ -27,7 +30,7 @@ def run(flags: argparse.Namespace) -> Answer:
 def _refuse_flags_of_others(flags: argparse.Namespace) -> None:
     """A flag that changes nothing would be a promise that is not kept."""
     for name in {name for names in FLAGS.values() for name in names} - set(FLAGS[flags.action]):
-        if getattr(flags, name) not in (None, False):
+        if getattr(flags, name) not in (None, False, []):
             flag = "ID" if name == "target" else flag_name(name)
             users = [action for action, names in FLAGS.items() if name in names]
             raise UsageError(
@@ -53,6 +56,10 @@ def _make(flags: argparse.Namespace) -> Answer:
         steps or 0,
         seed or 0,
         flags.tasks or "default",
+        env_kwargs=nest(dict(parse_assignment(text, "--env-kwargs") for text in flags.env_kwargs)),
+        id=flags.id,
+        run=flags.run,
+        train_steps=whole_number(flags.train_steps, "--train-steps"),
         format=flags.format or "hdf5",
         overwrite=flags.overwrite,
     )

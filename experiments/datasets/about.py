@@ -74,13 +74,16 @@ class About:
         }
 
 
-def about_env(env_id: str, **fields: Any) -> About:
+def about_env(env_id: str, env_kwargs: Mapping[str, Any] | None = None, **fields: Any) -> About:
     """`About` with spaces, spec and requirements of a Gymnasium id; `fields` are further attributes.
+
+    Args:
+      env_kwargs: arguments of the environment, which its spec keeps.
 
     Raises:
       gymnasium.error.Error: no such id, or one that cannot be made.
     """
-    env = gymnasium.make(env_id)
+    env = gymnasium.make(env_id, **(env_kwargs or {}))
     try:
         given = {
             "observation_space": env.observation_space,

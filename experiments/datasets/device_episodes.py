@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from ...envs.compilation import compile_for
 from ...envs.contract import TaskEnv
 from ...envs.exchange import clip_action
 from ...envs.tasks import TaskSpace
+from .behaviours import Behaviour, put_together, take_apart
 from .episodes import Episode
 
 LANES = 64
@@ -30,18 +31,6 @@ ROUND = 256  # C
 ACTOR_STREAM, TASK_STREAM = 2, 4  # component numbers under an episode's seed, beside those of `envs/seats.py`
 
 Tasks = Literal["default", "space"]
-
-
-class Behaviour(Protocol):
-    """What acts."""
-
-    def __hash__(self) -> int: ...
-
-    def start(self, key: jax.Array) -> Any:
-        """What it remembers at the start of an episode. `key` is consumed."""
-
-    def act(self, key: jax.Array, memory: Any, obs: Any) -> tuple[Any, Any]:
-        """(memory, action) for one observation. `key` is consumed."""
 
 
 class Lane(struct.PyTreeNode):
@@ -81,7 +70,8 @@ def device_episodes(
       tasks: "default", or "space" for a task per episode, drawn evenly from the task space.
       lanes: B.
     """
-    begin, advance = _programs(env, behaviour, tasks)
+    compiled_for, arrays = take_apart(behaviour)
+    begin, advance = (partial(program, arrays) for program in _programs(env, compiled_for, tasks))
     numbers = np.arange(lanes)
     seeds = np.array([episode_seed(seed, number) for number in numbers], np.uint32)
     state = begin(seeds)
@@ -157,9 +147,15 @@ def knows_success(env: TaskEnv) -> bool:
 
 
 @functools.lru_cache(maxsize=8)
-def _programs(env: TaskEnv, behaviour: Behaviour, tasks: Tasks) -> tuple[Any, Any]:
-    """Compiled `_begin` and `_advance`."""
-    begin, advance = partial(_begin, env, behaviour, tasks), partial(_advance, env, behaviour)
+def _programs(env: TaskEnv, compiled_for: Any, tasks: Tasks) -> tuple[Any, Any]:
+    """Compiled `_begin` and `_advance`, which take the behaviour's arrays first."""
+
+    def begin(arrays: Any, seeds: jax.Array) -> Lane:
+        return _begin(env, put_together(compiled_for, arrays), tasks, seeds)
+
+    def advance(arrays: Any, lanes: Lane) -> tuple[Lane, Row, jax.Array]:
+        return _advance(env, put_together(compiled_for, arrays), lanes)
+
     return compile_for(env, begin), compile_for(env, advance)
 
 

@@ -94,10 +94,20 @@ class Episode:
     @property
     def success(self) -> bool | None:
         """Whether the task was solved when the episode ended, by `infos`; None where they do not tell."""
-        for name in SUCCESS:
-            if self.infos and name in self.infos:
-                return bool(np.asarray(self.infos[name])[-1])
-        return None
+        told = self._told_success
+        return None if told is None else bool(told[-1])
+
+    @property
+    def steps_to_success(self) -> int | None:
+        """Steps until the task was solved for the first time; None where it was not, or `infos` do not tell."""
+        told = self._told_success
+        return None if told is None or not told.any() else int(np.argmax(told))
+
+    @property
+    def _told_success(self) -> np.ndarray | None:
+        """(T + 1,) bool."""
+        found = [self.infos[name] for name in SUCCESS if name in self.infos] if self.infos else []
+        return np.asarray(found[0]).astype(bool) if found else None
 
     def cut(self, steps: int) -> "Episode":
         """The first steps of it, truncated unless they are all."""

@@ -7,15 +7,17 @@ import contextlib
 import dataclasses
 import fnmatch
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 
 from ...envs import registration
-from ..errors import UsageError, unknown
-from .names import id_for
+from ..assemble import typed_arguments
+from ..errors import UsageError, problem, unknown
+from ..foreign import register_robotics
+from .names import check_id, id_for
 from .store import Format, check_format, check_free, write_dataset
 
 
@@ -28,12 +30,14 @@ class Generator:
       qualities: what it can make.
       function: "module:function", the module relative to this package.
       summary: one line.
+      options: what it listens to of a request besides the common: "run", "train_steps".
     """
 
     pattern: str
     qualities: tuple[str, ...]
     function: str
     summary: str
+    options: tuple[str, ...] = ()
 
     def load(self) -> Callable[[Any], Any]:
         module, name = self.function.split(":")
@@ -48,12 +52,25 @@ class Generator:
         return f"palaestra {__version__}, experiments/datasets/{self.function.split(':')[0].strip('.')}.py"
 
 
+MAZE_QUALITIES = ("random", "play", "medium", "expert", "medium-expert", "mixed")
 GENERATORS: tuple[Generator, ...] = (
     Generator(
         "palaestra/Motor-Cont-*",
         ("random", "medium", "expert", "medium-expert", "mixed"),
         ".motor_controllers:generate",
         "drives under classical controllers, exact ones and ones whose gains are off",
+    ),
+    Generator(
+        "palaestra/PointMaze_*",
+        MAZE_QUALITIES,
+        ".mazes:generate",
+        "point mazes under a controller that knows the way, with little or much noise",
+    ),
+    Generator(
+        "PointMaze_*-v3",
+        MAZE_QUALITIES,
+        ".mazes:generate",
+        "gymnasium-robotics' point mazes under the same controller",
     ),
     Generator("*", ("random",), ".uniform_actions:generate", "any environment under random actions"),
 )
@@ -83,6 +100,9 @@ def full_id(env_id: str) -> str:
         return f"palaestra/{env_id}"
     with contextlib.suppress(gymnasium.error.Error):
         return gymnasium.spec(env_id).id
+    if register_robotics():
+        with contextlib.suppress(gymnasium.error.Error):
+            return gymnasium.spec(env_id).id
     raise unknown("environment", env_id, [*ours, *gymnasium.registry])
 
 
@@ -93,34 +113,42 @@ def make(
     seed: int = 0,
     tasks: Any = "default",
     *,
+    env_kwargs: Mapping[str, Any] | None = None,
+    id: str | None = None,
+    run: Path | str | None = None,
+    train_steps: int | None = None,
     format: Format = "hdf5",
     overwrite: bool = False,
 ) -> Path:
-    """Makes the data set `palaestra/<env>/<quality>-v0` and returns its folder.
+    """Makes a data set and returns its folder.
 
     Args:
       env_id: any id for "random", else one that a generator knows.
       steps: transitions in all; the last episode is cut where they are reached.
       seed: equal arguments give equal arrays on one platform.
       tasks: "default", or "space" for a task per episode, drawn evenly from the task space of an environment of ours.
+      env_kwargs: arguments of the environment; the metadata's spec keeps them. They need an `id`.
+      id: of the data set; None for `palaestra/<env>/<quality>-v0`, which is of the environment as it is by default.
+      run: folder of a training run whose policies act, for generators that take one; None for one that is made.
+      train_steps: how long that trains; None for 200,000 steps.
       format, overwrite: of `write_dataset`.
 
     Raises:
-      UsageError, RunFolderError, ResourceError: as `find` and `write_dataset`.
+      UsageError, InputFileError, RunFolderError, ResourceError: as `find`, `write_dataset` and training.
     """
     from .episodes import take_steps
     from .requests import Request
 
     env_id = full_id(env_id)
     generator = find(env_id, quality)
-    id = id_for(env_id, quality)
+    env_kwargs = typed_arguments(env_id, env_kwargs or {})
+    id = _own_id(env_id, quality, env_kwargs) if id is None else check_id(id)
     check_format(format)
     check_free(id, overwrite)
-    request = Request(env_id, quality, steps, seed, tasks)
-    try:
-        recipe = generator.load()(request)
-    except gymnasium.error.Error as error:
-        raise UsageError(f"environment {env_id}: {error}", hint="Install what it needs.", key="--env") from error
+    request = Request(env_id, quality, steps, seed, tasks, env_kwargs, None if run is None else Path(run), train_steps)
+    _refuse_unused(generator, request)
+    _ = request.env.action_space  # made once, so that whatever is wrong with it is known
+    recipe = generator.load()(request)
     about = dataclasses.replace(
         recipe.about,
         seed=seed,
@@ -128,3 +156,25 @@ def make(
         details={**recipe.about.details, "quality_name": quality, "tasks": tasks},
     )
     return write_dataset(id, take_steps(recipe.episodes, steps), about, format, overwrite)
+
+
+def _own_id(env_id: str, quality: str, env_kwargs: Mapping[str, Any]) -> str:
+    """The id of data of an environment as it is by default."""
+    id = id_for(env_id, quality)
+    if env_kwargs:
+        expected = f"one of your own, such as {id.removesuffix('-v0')}-mine-v0: {id} is of the environment without"
+        raise UsageError(
+            problem("no id for data of an environment with arguments", "--id", None, expected),
+            hint="Write --id NAMESPACE/NAME-v0.",
+            key="--id",
+        )
+    return id
+
+
+def _refuse_unused(generator: Generator, request: Any) -> None:
+    for name in ("run", "train_steps"):
+        value = getattr(request, name)
+        if value is not None and name not in generator.options:
+            flag = f"--{name.replace('_', '-')}"
+            expected = f"none: {generator.summary}, without training"
+            raise UsageError(problem("argument without a use", flag, value, expected), key=flag)

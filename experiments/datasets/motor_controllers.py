@@ -11,27 +11,24 @@ limit ends an episode early, no action can return more than control that takes i
 """
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ...envs import registration
 from ...envs.motors.control.controller import Controller, make_controller
 from ...envs.motors.control.detuned import Detuned, Off
 from ...envs.motors.env import Motor
-from .about import about_env
-from .device_episodes import Behaviour, device_episodes, episode_seed
-from .episodes import Episode, take_steps
+from .acting import episodes_under, returns_under
+from .behaviours import Behaviour
+from .episodes import Episode
+from .mixtures import mixture, shares_of
 from .requests import Recipe, Request
 from .uniform_actions import ALGORITHM, Uniform
 
 SPREAD = 0.5
-SHARES = {"medium-expert": {"medium": 0.5, "expert": 0.5}, "mixed": {"random": 0.4, "medium": 0.4, "expert": 0.2}}
-REFERENCE_EPISODES, REFERENCE_SEED = 100, 40_011
+REFERENCE_EPISODES = 100
 NAMES = {"random": ALGORITHM, "medium": f"PI, every gain off by up to {SPREAD:.0%}", "expert": "dead-beat control"}
 
 
@@ -76,18 +73,21 @@ class Still:
 
 def generate(request: Request) -> Recipe:
     """Episodes of a drive with continuous actions."""
-    env = registration.make_functional(request.env_id)
+    env = request.env
     low, high = references(env)
-    shares = SHARES.get(request.quality, {request.quality: 1.0})
-    about = about_env(
-        request.env_id,
+    shares = shares_of(request.quality)
+    about = request.about(
         algorithm_name="; ".join(f"{share:.0%} {NAMES[name]}" for name, share in shares.items()),
         description=f"Episodes of the drive {request.env_id} under {request.quality} control.",
         ref_min_score=low if low < high else None,
         ref_max_score=high if low < high else None,
         details={"return_of_no_action": low, "return_of_expert": high, "shares": shares},
     )
-    return Recipe(about, _mixture(env, request, shares))
+
+    def episodes(quality: str, seed: int) -> Iterator[Episode]:
+        return episodes_under(env, behaviour(env, quality), seed, request.tasks)
+
+    return Recipe(about, mixture(shares, request.steps, request.seed, episodes))
 
 
 def behaviour(env: Motor, quality: str) -> Behaviour:
@@ -102,21 +102,5 @@ def behaviour(env: Motor, quality: str) -> Behaviour:
 def references(env: Motor) -> tuple[float, float]:
     """Mean returns (of no action, of the expert) on the default task."""
     shape = env.action_space.shape or ()
-    return _mean_return(env, Still(shape)), _mean_return(env, behaviour(env, "expert"))
-
-
-def _mean_return(env: Motor, acting: Behaviour) -> float:
-    episodes = device_episodes(env, acting, REFERENCE_SEED)
-    return float(np.mean([episode.return_ for episode in itertools.islice(episodes, REFERENCE_EPISODES)]))
-
-
-def _mixture(env: Motor, request: Request, shares: dict[str, float]) -> Iterator[Episode]:
-    """Each part whole before the next, with seeds of its own; rounding goes to the last."""
-    left = request.steps
-    for part, (quality, share) in enumerate(shares.items()):
-        steps = left if part == len(shares) - 1 else min(round(share * request.steps), left)
-        left -= steps
-        if steps:
-            seed = request.seed if len(shares) == 1 else episode_seed(request.seed, part)
-            episodes = device_episodes(env, behaviour(env, quality), seed, request.tasks)
-            yield from take_steps(episodes, steps)
+    low, high = (returns_under(env, acting, REFERENCE_EPISODES) for acting in (Still(shape), behaviour(env, "expert")))
+    return low.mean, high.mean

@@ -21,6 +21,7 @@ class Meter:
       returns, lengths: mean, sd, min, max and quantiles over episodes; returns are undiscounted.
       terminated: share of episodes that the task ended.
       success: share of episodes that ended with `success` or `is_success` in their infos; None where none tells.
+      steps_to_success: mean, sd, ... over the episodes that had it, of the step at which they first did.
       state_coverage: share of bins visited, 20 per dimension of the observation, mean over dimensions. The bins of a
         bounded dimension divide its range, those of an unbounded one divide x / (1 + |x|) in (-1, 1): absolute, so
         that data sets of one environment compare.
@@ -37,6 +38,7 @@ class Meter:
         self._lengths: list[int] = []
         self._terminated = 0
         self._successes: list[bool] = []
+        self._steps_to_success: list[int] = []
 
     def watch(self, episodes: Iterable[Episode]) -> Iterator[Episode]:
         """The same episodes, seen."""
@@ -52,6 +54,8 @@ class Meter:
         self._terminated += bool(episode.terminated)
         if episode.success is not None:
             self._successes.append(episode.success)
+        if episode.steps_to_success is not None:
+            self._steps_to_success.append(episode.steps_to_success)
         for path, leaf in leaves(episode.observations, "observations"):
             if path in self._bins:
                 self._bins[path].see(leaf)
@@ -77,6 +81,7 @@ class Meter:
             "lengths": _spread(self._lengths),
             "terminated": self._terminated / max(self.episodes, 1),
             "success": float(np.mean(self._successes)) if self._successes else None,
+            "steps_to_success": _spread(self._steps_to_success) or None,
             "state_coverage": float(shares.mean()) if len(shares) else None,
         }
 
