@@ -1,6 +1,7 @@
 """Implicit Q-learning (Kostrikov et al. 2022): values without ever asking about actions that are not in the data.
 
-Differs: orthogonal kernels as in the other off-policy learners.
+Differs: orthogonal kernels as in the other off-policy learners; value, critics and policy take their steps from the
+parameters before any of them, where the paper's code takes the value's first.
 
 Letters: E critics, M of them drawn, U passes of an update, B transitions of each, A action.
 """
@@ -40,11 +41,11 @@ class IQL:
 
     Attributes:
       nets: the networks; the policy is a Gaussian around the squashed output, not itself squashed.
-      num_critics: E.
+      num_critics: E, how many critics.
       target_members: critics, drawn anew, whose least value is what values and advantages are measured by.
       dropout: share of the policy's features that training leaves out.
       utd: U, passes on transitions of their own in one update.
-      batch_size: B.
+      batch_size: B, transitions of one pass.
       hyper: initial numbers, copied into the state.
     """
 

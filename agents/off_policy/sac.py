@@ -82,11 +82,11 @@ class SAC:
 
     Attributes:
       nets: the networks.
-      num_critics: E.
+      num_critics: E, how many critics.
       target_members: critics, drawn anew for every target, whose least value is the target's.
       draw_repeats: whether a draw of members may take one twice, as the reference code of WSRL does.
       utd: U, critic steps for one actor step, each on transitions of its own.
-      batch_size: B.
+      batch_size: B, transitions of one step.
       actor_batch: "all" for an actor step on the transitions of all critic steps, "last" for those of the last.
       actor_value: what the actor climbs: the critics' "min" or "mean".
       soft_target: whether the target counts the entropy of what follows.
@@ -94,7 +94,8 @@ class SAC:
       entropy_at: where the policy's entropy is measured for the temperature.
       conservative: CQL's penalty; None for none.
       reference_optimizer_leak: networks that are not being trained coast on their momentum through the steps of the
-        others, as in the reference code of WSRL, whose one optimiser covers all of them.
+        others, as in the reference code of WSRL, whose one optimiser covers all of them. That code's pre-training is
+        one call for all losses, in which nothing coasts.
       hyper: initial numbers, copied into the state.
     """
 
