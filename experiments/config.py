@@ -84,7 +84,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "", base: T | No
         path = f"{where}.{key}" if where else str(key)
         if key not in fields:
             raise unknown("key", path, [f"{where}.{name}" if where else name for name in fields])
-        inner = _nested_default(cls, base, key)
+        inner = nested_default(cls, base, key)
         if inner is not None and isinstance(value, Mapping):
             arguments[key] = build(type(inner), value, path, inner)
         else:
@@ -95,7 +95,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "", base: T | No
         raise UsageError(f"{cls.__name__}: {error}", hint="Change the value.", key=where or None) from error
 
 
-def _nested_default(cls: type, base: Any, key: str) -> Any:
+def nested_default(cls: type, base: Any, key: str) -> Any:
     """The dataclass that a field holds by default; None if it holds something else."""
     if base is not None:
         value = getattr(base, key)
@@ -112,7 +112,7 @@ def settable_fields(cls: type) -> dict[str, Any]:
     fields = [f for f in dataclasses.fields(cls) if f.init]
     known = {f.name: known_type(hints[f.name], f.default) for f in fields}
     # A field that may hold settings of several kinds takes those of the kind it holds by default.
-    held = {name: _nested_default(cls, None, name) for name, hint in known.items() if hint is Any}
+    held = {name: nested_default(cls, None, name) for name, hint in known.items() if hint is Any}
     return known | {name: type(value) for name, value in held.items() if value is not None}
 
 

@@ -15,6 +15,8 @@ EXTRAS = {
     "stable_baselines3": ("sb3", "training palaestra environments with Stable-Baselines3"),
     "torch": ("sb3", "the same"),
     "Box2D": ("box2d", "parity and speed comparisons of the walker"),
+    "gymnasium_robotics": ("robotics", "its mazes, hands and kitchens; parity of ours"),
+    "pyarrow": ("arrow", "data sets in Minari's arrow storage"),
     "pygame": ("human", "render_mode='human'"),
     "sphinx": ("docs", "building the documentation"),
     "pytest": ("test", "running the tests"),

@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 
-ENV = "palaestra/PointMaze_UMaze-v0"
+ENV = "palaestra/PointMaze_Medium-v0"
 VARIANTS = ("wsrl", "no warm-up", "retain half", "rlpd", "scratch", "calql", "iql", "plain")
 
 
 @dataclasses.dataclass(frozen=True)
 class QuickConfig:
-    """Five seeds in the small maze with small networks.
+    """Five seeds in the middle maze with small networks.
 
     Attributes:
       env, env_kwargs: where. An episode ends at the goal.
       quality, transitions: of the data.
-      updates: of pre-training; few enough that there is something left to learn.
+      updates: of pre-training.
       online_steps: environment steps after the switch.
       warmup: steps without learning.
       evaluations: after the switch, evenly spaced.
@@ -43,10 +43,10 @@ class QuickConfig:
     env_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"continuing_task": False})
     quality: str = "play"
     transitions: int = 20_000
-    updates: int = 1_000
-    online_steps: int = 20_000
-    warmup: int = 2_000
-    evaluations: int = 40
+    updates: int = 5_000
+    online_steps: int = 30_000
+    warmup: int = 1_000
+    evaluations: int = 60
     eval_episodes: int = 40
     variants: tuple[str, ...] = VARIANTS
     num_seeds: int = 5

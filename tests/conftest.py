@@ -30,6 +30,9 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 CHEAP: dict[str, dict] = {
     # Enough subgoals for a random player to reach some within a short test.
     "palaestra/MiniGrid-KeyCorridorS3R2-Subgoals-v0": {"distractors": 12},
+}
+# The same in a run without `--slow` only.
+CHEAP_AT_FIRST: dict[str, dict] = {
     # A third of the exact solver's program, which BipedalWalker brings to the contract and Box2D's own tests step.
     "palaestra/StumpTracks-v0": {"solver": "fast"},
 }
@@ -124,9 +127,10 @@ def double_precision():
 
 
 @pytest.fixture
-def env_kwargs(env_id):
+def env_kwargs(env_id, request):
     """The arguments that make `env_id` cheap."""
-    return CHEAP.get(env_id, {})
+    at_first = {} if request.config.getoption("--slow") else CHEAP_AT_FIRST
+    return CHEAP.get(env_id, {}) | at_first.get(env_id, {})
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ class BC:
     Attributes:
       nets: of which only the actor is made.
       utd: U, passes on transitions of their own in one update.
-      batch_size: B.
+      batch_size: B, transitions of one pass.
       hyper: initial numbers, copied into the state.
     """
 

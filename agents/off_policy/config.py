@@ -14,8 +14,9 @@ class Nets:
     """The networks of a learner.
 
     Attributes:
-      critic: widths of the hidden layers of each critic; actor: of the policy.
-      critic_norm, actor_norm: layer normalisation in them.
+      critic: widths of the hidden layers of each critic.
+      actor: widths of the hidden layers of the policy.
+      critic_norm, actor_norm: layer normalisation in their hidden layers.
       last_scale: gain of the last hidden kernels; None for that of the others.
       std: "exp" for a deviation that depends on the state, "uniform" for one that does not.
     """

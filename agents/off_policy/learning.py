@@ -34,7 +34,7 @@ class Config:
     Attributes:
       learner: who learns, with its own settings.
       rewards: as what rewards are learned from.
-      num_envs: B.
+      num_envs: B, lanes.
       updates_per_step: gradient phases after every step of all lanes.
       warmup: environment steps before the first gradient phase.
       warmup_actions: "even" draws them from the whole action box, "policy" from the policy as it stands.

@@ -59,17 +59,25 @@ def _describe_settings(kind: str, item: catalog.Entry, cls: type) -> Answer:
     return Answer(result, f"{item.name}: {item.summary}\n\nsettings (--set KEY=VALUE)\n" + table(lines))
 
 
-def _settings(cls: type, prefix: str = "") -> list[dict[str, Any]]:
-    """Every key of a configuration with its default and meaning."""
+def _settings(cls: type, prefix: str = "", held: Any = None) -> list[dict[str, Any]]:
+    """Every key of a configuration with its default and meaning.
+
+    Args:
+      held: the instance that a configuration holds by default, whose values are then the defaults.
+    """
     docs, rows = attribute_docs(cls), []
     hints = config.settable_fields(cls)
     for field in dataclasses.fields(cls):
         if field.name not in hints:
             continue
-        if dataclasses.is_dataclass(hints[field.name]):
+        inner = config.nested_default(cls, held, field.name)
+        if inner is not None:
+            rows += _settings(type(inner), f"{prefix}{field.name}.", inner)
+        elif dataclasses.is_dataclass(hints[field.name]):
             rows += _settings(hints[field.name], f"{prefix}{field.name}.")
         else:
-            default = None if field.default is dataclasses.MISSING else field.default
+            missing = field.default is dataclasses.MISSING
+            default = getattr(held, field.name) if held is not None else None if missing else field.default
             doc = docs.get(field.name, "").replace("%%", "%")
             rows.append({"key": prefix + field.name, "default": default, "doc": doc})
     return rows
