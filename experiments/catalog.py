@@ -120,6 +120,18 @@ STUDIES = _by_name(
         "WSRL and its ablations in a small maze, from data to acting, on two CPU cores.",
     ),
     Entry(
+        "warm_start",
+        ".warm_start",
+        ".warm_start:Config",
+        "The same in the large maze at full size, for an accelerator.",
+    ),
+    Entry(
+        "warm_start_motor",
+        ".warm_start",
+        ".warm_start:MotorConfig",
+        "The same on an electric drive: from data of badly tuned controllers to better control.",
+    ),
+    Entry(
         "subgoals_quick",
         ".subgoals_study",
         ".subgoals_study:QuickConfig",

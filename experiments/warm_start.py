@@ -28,6 +28,8 @@ class QuickConfig:
       env, env_kwargs: where. An episode ends at the goal.
       quality, transitions: of the data.
       updates: of pre-training.
+      sparse: whether the reward is 0 until the goal. Then values are bounded by the data's returns (Cal-QL); else by
+        nothing (CQL), because returns of dense rewards are biased where the clock ends an episode.
       online_steps: environment steps after the switch.
       warmup: steps without learning.
       evaluations: after the switch, evenly spaced.
@@ -44,6 +46,7 @@ class QuickConfig:
     quality: str = "play"
     transitions: int = 20_000
     updates: int = 5_000
+    sparse: bool = True
     online_steps: int = 30_000
     warmup: int = 1_000
     evaluations: int = 60
@@ -64,6 +67,46 @@ class QuickConfig:
     penalized_draws: int = 4
     out: str = "runs/warm_start_quick"
     overwrite: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(QuickConfig):
+    """The large maze at full size, for an accelerator: networks, data and numbers of updates as published for mazes."""
+
+    env: str = "palaestra/PointMaze_Large-v0"
+    transitions: int = 1_000_000
+    updates: int = 1_000_000
+    online_steps: int = 500_000
+    warmup: int = 5_000
+    evaluations: int = 50
+    eval_episodes: int = 100
+    hidden: tuple[int, ...] = (256, 256)
+    num_critics: int = 10
+    batch_size: int = 256
+    actor_rate: float = 1e-4
+    critic_rate: float = 3e-4
+    target_rate: float = 0.005
+    discount: float = 0.99
+    reward_scale: float = 10.0
+    reward_bias: float = -5.0
+    penalized_draws: int = 10
+    out: str = "runs/warm_start"
+
+
+@dataclasses.dataclass(frozen=True)
+class MotorConfig(QuickConfig):
+    """A drive's currents: from data of PI controllers whose gains are off, by CQL; score 100 is dead-beat control."""
+
+    env: str = "palaestra/Motor-Cont-CC-PMSM-v0"
+    env_kwargs: Mapping[str, Any] = dataclasses.field(
+        default_factory=lambda: {"control": "dq", "previous_action": True, "horizon": 200}
+    )
+    quality: str = "medium"
+    sparse: bool = False
+    variants: tuple[str, ...] = ("wsrl", "no warm-up", "scratch", "rlpd")
+    discount: float = 0.9
+    reward_bias: float = 0.0
+    out: str = "runs/warm_start_motor"
 
 
 def main(config: QuickConfig) -> dict[str, Any]:
@@ -122,7 +165,11 @@ START_OF = {
     "iql": "iql",
     "plain": "calql_plain",
 }
-OFFLINE_AGENT = {"calql": "calql_ensemble", "calql_plain": "calql", "iql": "iql"}
+OFFLINE_AGENT = {
+    "calql": ("cql_ensemble", "calql_ensemble"),
+    "calql_plain": ("cql", "calql"),
+    "iql": ("iql", "iql"),
+}
 
 
 def pretrain(config: QuickConfig, dataset: str, name: str, out: Path) -> Path:
@@ -130,7 +177,7 @@ def pretrain(config: QuickConfig, dataset: str, name: str, out: Path) -> Path:
     from .study_runs import train_run
 
     chunk = max(1, config.updates // 10)
-    settings = _settings(config, OFFLINE_AGENT[name], total_timesteps=config.updates, evaluations=5) | {
+    settings = _settings(config, OFFLINE_AGENT[name][config.sparse], total_timesteps=config.updates, evaluations=5) | {
         "dataset": dataset,
         "agent_config": {
             "learner": _learner(config, name, offline=True),
@@ -161,7 +208,7 @@ def go_on(config: QuickConfig, dataset: str, variant: str, starts: Mapping[str, 
 
 def online_settings(config: QuickConfig, dataset: str, variant: str, starts: Mapping[str, Path]) -> dict[str, Any]:
     """The run of a variant, as a configuration file would state it."""
-    agents = {"rlpd": "rlpd", "calql": "calql_online", "iql": "iql_online"}
+    agents = {"rlpd": "rlpd", "calql": "calql_online" if config.sparse else "cql_online", "iql": "iql_online"}
     start = START_OF.get(variant)
     rows = config.batch_size * config.utd
     online: dict[str, Any] = {
@@ -234,7 +281,8 @@ def _settings(config: QuickConfig, agent: str, total_timesteps: int, evaluations
 
 
 def _rewards(config: QuickConfig) -> dict[str, float]:
-    return {"scale": config.reward_scale, "bias": config.reward_bias, "failure": 0.0}
+    rewards = {"scale": config.reward_scale, "bias": config.reward_bias}
+    return rewards | {"failure": 0.0} if config.sparse else rewards
 
 
 def _learner(config: QuickConfig, start: str, offline: bool, variant: str = "") -> dict[str, Any]:
