@@ -42,3 +42,25 @@ class OnlineAgent(Agent[AgentState], Protocol[AgentState]):
     def train_step(self, state: AgentState) -> tuple[AgentState, dict[str, jax.Array]]:
         """One iteration: collect, then update. Metrics are arrays of fixed shape; counts and sums are named
         so that a host may add them up (`rollout/episodes`, `rollout/return_sum`, ...)."""
+
+
+@runtime_checkable
+class DataAgent(Agent[AgentState], Protocol[AgentState]):
+    """An agent that learns from data which it does not change.
+
+    The data is an argument of `train_step`, so that it is neither part of the state, and thus of every checkpoint, nor a
+    constant that is compiled into the program.
+
+    Attributes:
+      data: a tree of arrays, or None for an agent that only acts; not part of what makes two agents equal.
+      steps_per_iteration: environment steps in one `train_step`; updates, where `step_unit` is "updates".
+    """
+
+    @property
+    def data(self) -> Any: ...
+
+    @property
+    def steps_per_iteration(self) -> int: ...
+
+    def train_step(self, state: AgentState, data: Any) -> tuple[AgentState, dict[str, jax.Array]]:
+        """One iteration; metrics as of `OnlineAgent`."""

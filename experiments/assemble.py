@@ -11,7 +11,7 @@ from .config_files import dump_yaml, read_config_file
 from .errors import InputFileError, UsageError, problem, unknown
 from .flags import given_settings, whole_number
 from .foreign import ForeignEnv, foreign, is_foreign
-from .learning_data import inherited, learners_of, load_data, require_data
+from .learning_data import env_of_data, inherited, learners_of, load_data, require_data
 from .run_folder import read_run
 from .settings import NAMES, RunConfig, RunSettings, layer_file, layer_sets
 
@@ -46,6 +46,8 @@ def complete(given: Mapping[str, Any]) -> RunConfig:
     """
     start_from, dataset = _text(given, "start_from"), _text(given, "dataset")
     given = config.merge(inherited(start_from), given)
+    if dataset is not None and not given.get("env"):
+        given = config.merge(env_of_data(dataset), given)
     if not given.get("env"):
         raise UsageError("no environment given: --env", hint="See `palaestra list envs`.", key="--env")
     env = known_env(str(given["env"]))

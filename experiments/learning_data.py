@@ -62,6 +62,21 @@ def load_data(dataset: str, agent_config: Any, env: Any) -> Any:
     return loaded.transitions
 
 
+def env_of_data(dataset: str) -> dict[str, Any]:
+    """The environment that a data set was made in, as a configuration states it; nothing if the set does not say.
+
+    Raises:
+      InputFileError: a data set that cannot be read.
+    """
+    from .datasets.reading import open_dataset
+
+    spec = open_dataset(dataset).env_spec
+    if spec is None:
+        return {}
+    kwargs = {name: value for name, value in spec.kwargs.items() if name != "env_id"}  # the doors' own argument
+    return {"env": spec.id, "env_kwargs": kwargs}
+
+
 def inherited(start_from: str | None) -> dict[str, Any]:
     """What a run takes over from the one that it begins from, unless it says otherwise: environment and networks.
 

@@ -158,7 +158,7 @@ def test_several_foreign_environments_count_transitions(tmp_path):
     setup = setup_of("sac", THEIRS, agent_config=ONLINE | {"num_envs": 3, "start_every": 10, "updates_per_step": 3})
     rows = trained(setup, tmp_path / "run") and read_rows(tmp_path / "run" / "metrics.jsonl")
     assert rows[-1]["step"] == rows[-1]["env_steps"] == 120
-    assert sum(row["train/updates_sum"] for row in rows) == 3 * ((120 - 40) // 3)
+    assert sum(row["train/updates_sum"] for row in rows) == 3 * sum(step > 40 for step in range(3, 121, 3))
 
 
 def test_what_cannot_be_is_refused_before_anything_runs(data, tmp_path):
@@ -196,6 +196,41 @@ def test_the_command_line_trains_evaluates_and_films(palaestra, data, tmp_path):
     code, out, _ = palaestra(*words)
     assert code == 0
     assert json.loads(out)["result"]["steps"] == 200
+    assert assemble.read_setup(tmp_path / "run").env == OURS  # that of the data
     assert palaestra("eval", run, "--episodes", "2", "--json")[0] == 0
+    assert palaestra("record", run, "--out", str(tmp_path / "film.gif"), "--max-steps", "3")[0] == 0
     missing = palaestra("train", "--agent", "wsrl", "--start-from", str(tmp_path / "no"), "--env", OURS)
     assert missing[0] == 4
+
+
+def test_a_policy_in_a_gymnasium_environment_is_evaluated_and_filmed(palaestra, tmp_path):
+    run = tmp_path / "run"
+    trained(setup_of("sac", THEIRS, agent_config=ONLINE), run)
+    code, out, _ = palaestra("eval", str(run), "--episodes", "3", "--json")
+    assert code == 0
+    assert np.shape(json.loads(out)["result"]["returns"]) == (1, 3)
+    assert palaestra("record", str(run), "--out", str(tmp_path / "film.gif"), "--max-steps", "3")[0] == 0
+
+
+class Moody(gymnasium.Env):
+    """One that does not repeat what it did under the same seed and actions."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float64)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    draws = np.random.default_rng(0)
+
+    def reset(self, *, seed=None, options=None):
+        return self.draws.normal(size=1), {}
+
+    def step(self, action):
+        return self.draws.normal(size=1), 0.0, False, False, {}
+
+
+def test_an_environment_that_does_not_repeat_itself_goes_on_with_a_new_episode_and_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setitem(gymnasium.registry, "Moody-v0", gymnasium.spec("Pendulum-v1").__class__("Moody-v0", Moody))
+    setup = setup_of("sac", "Moody-v0", env_kwargs={"max_episode_steps": 30}, agent_config=ONLINE)
+    trained(setup, tmp_path / "run", callbacks=[StopAt(20)])
+    with pytest.warns(UserWarning, match="does not repeat its episodes: 1 of 1"):
+        result = trained(setup, tmp_path / "run", resume="must")
+    assert result.steps == 120
+    assert int(np.asarray(result.state.tape.episode)[0]) == 1 + (120 - 20) // 30
