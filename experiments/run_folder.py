@@ -32,6 +32,7 @@ from .errors import InputFileError, ResourceError, RunFolderError, UsageError, p
 from .files import TEMPORARY, write_json
 from .redaction import redact, redact_arguments
 
+ROOT_VARIABLE = "PALAESTRA_RUNS"
 SCHEMA = 1
 RUN_FILE = "run.json"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,80}")
@@ -53,6 +54,11 @@ def check_name(name: str, flag: str = "--name") -> str:
     if not NAME_PATTERN.fullmatch(name) or name in (".", ".."):
         raise UsageError(problem("bad name", flag, name, "1-80 characters of A-Z a-z 0-9 . _ -"), key=flag)
     return name
+
+
+def runs_root() -> Path:
+    """Where runs go that are not told where: PALAESTRA_RUNS, or `runs` here."""
+    return Path(os.environ.get(ROOT_VARIABLE, "runs"))
 
 
 def new_path(root: Path, env: str, agent: str, teacher: str | None, name: str, seed: int) -> Path:

@@ -1,7 +1,6 @@
 """`palaestra train`: one run, from flags to a finished folder."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ from ..flags import whole_number
 from ..output import Answer
 from ..progress import choose_progress
 from ..run_config import config_digest
-from ..run_folder import check_name, new_path, read_run
+from ..run_folder import check_name, new_path, read_run, runs_root
 from ..settings import RunConfig
-
-ROOT_VARIABLE = "PALAESTRA_RUNS"
 
 
 def run(flags: argparse.Namespace) -> Answer:
@@ -65,5 +62,4 @@ def train_setup(flags: argparse.Namespace, setup: RunConfig, run_dir: Path, give
 def _run_dir(flags: argparse.Namespace, setup: RunConfig) -> Path:
     if flags.run_dir is not None:
         return Path(flags.run_dir)
-    root = Path(os.environ.get(ROOT_VARIABLE, "runs"))
-    return new_path(root, setup.env, setup.agent, setup.teacher, flags.name, setup.run.seed)
+    return new_path(runs_root(), setup.env, setup.agent, setup.teacher, flags.name, setup.run.seed)

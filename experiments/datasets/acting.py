@@ -18,17 +18,26 @@ REFERENCE_SEED = 40_011
 
 
 def episodes_under(env: Any, behaviour: Behaviour, seed: int, tasks: Tasks = "default") -> Iterator[Episode]:
-    """Episodes 0, 1, 2, ... without end, on the device of an environment of ours, on the host of a `ForeignEnv`.
+    """Episodes 0, 1, 2, ... without end: on the device of an environment of ours, on the host of a `ForeignEnv`.
 
     Raises:
       UsageError: tasks of an environment that has no task space.
     """
-    if not isinstance(env, ForeignEnv):
-        return device_episodes(env, behaviour, seed, tasks)
-    if tasks != "default":
+    check_tasks(env, tasks)
+    if isinstance(env, ForeignEnv):
+        return host_episodes(env, behaviour, seed)
+    return device_episodes(env, behaviour, seed, tasks)
+
+
+def check_tasks(env: Any, tasks: Tasks) -> None:
+    """Refuses tasks of an environment that has no task space.
+
+    Raises:
+      UsageError
+    """
+    if isinstance(env, ForeignEnv) and tasks != "default":
         expected = "default: an environment of others has no task space"
         raise UsageError(problem("bad value", "--tasks", tasks, expected), key="--tasks")
-    return host_episodes(env, behaviour, seed)
 
 
 @dataclasses.dataclass(frozen=True)

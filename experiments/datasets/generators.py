@@ -72,6 +72,13 @@ GENERATORS: tuple[Generator, ...] = (
         ".mazes:generate",
         "gymnasium-robotics' point mazes under the same controller",
     ),
+    Generator(
+        "*",
+        ("medium", "medium-replay", "expert", "medium-expert", "mixed"),
+        ".policies:generate",
+        "any environment with bounded continuous actions under trained policies",
+        options=("run", "train_steps"),
+    ),
     Generator("*", ("random",), ".uniform_actions:generate", "any environment under random actions"),
 )
 
@@ -136,6 +143,7 @@ def make(
     Raises:
       UsageError, InputFileError, RunFolderError, ResourceError: as `find`, `write_dataset` and training.
     """
+    from .acting import check_tasks
     from .episodes import take_steps
     from .requests import Request
 
@@ -148,6 +156,7 @@ def make(
     request = Request(env_id, quality, steps, seed, tasks, env_kwargs, None if run is None else Path(run), train_steps)
     _refuse_unused(generator, request)
     _ = request.env.action_space  # made once, so that whatever is wrong with it is known
+    check_tasks(request.env, tasks)
     recipe = generator.load()(request)
     about = dataclasses.replace(
         recipe.about,

@@ -63,7 +63,7 @@ class _World:
     def begin(self, seed: int, number: int) -> None:
         self.number, self.seed = number, episode_seed(seed, number)
         obs, _ = self.env.reset(seed=self.seed)
-        self.observations, self.actions = [obs], list[np.ndarray]()
+        self.observations, self.actions = [_copied(obs)], list[np.ndarray]()
         self.rewards, self.successes = list[float](), [False]
         self.terminated = self.tells_success = False
 
@@ -72,7 +72,7 @@ class _World:
         action = np.clip(action.astype(self.space.dtype), self.space.low, self.space.high)  # type: ignore[attr-defined]
         obs, reward, terminated, truncated, info = self.env.step(action)
         told = info.get("success", info.get("is_success"))
-        self.observations.append(obs)
+        self.observations.append(_copied(obs))
         self.actions.append(action)
         self.rewards.append(float(reward))
         self.successes.append(bool(told))
@@ -90,6 +90,11 @@ class _World:
             seed=self.seed,
             infos={"success": np.array(self.successes)} if self.tells_success else None,
         )
+
+
+def _copied(obs: Any) -> Any:
+    """Some environments go on writing into the arrays they have shown."""
+    return jax.tree.map(np.array, obs)
 
 
 @functools.lru_cache(maxsize=8)

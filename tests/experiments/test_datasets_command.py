@@ -35,6 +35,27 @@ def test_make_list_show_check(datasets, palaestra_json, palaestra):
     assert code == 0 and PENDULUM in out
 
 
+def test_make_with_arguments_under_an_id_of_its_own(datasets, palaestra, palaestra_json):
+    words = (
+        "dataset",
+        "make",
+        "--env",
+        "Pendulum-v0",
+        "--quality",
+        "random",
+        "--steps",
+        60,
+        "--env-kwargs",
+        "horizon=30",
+    )
+    code, _, error = palaestra(*words)
+    assert code == 2 and "no id for data of an environment with arguments: --id" in error
+    code, made = palaestra_json(*words, "--id", "mine/short-v1")
+    assert code == 0 and (made["result"]["id"], made["result"]["episodes"]) == ("mine/short-v1", 2)
+    code, shown = palaestra_json("dataset", "show", "mine/short-v1")
+    assert json.loads(shown["result"]["env_spec"])["kwargs"]["horizon"] == 30
+
+
 def test_list_goes_on_after_a_broken_one(datasets, palaestra_json):
     (write_dataset(ID, episodes(), ABOUT) / "data" / "metadata.json").write_text("{")
     write_dataset("palaestra/Test-v0/other-v0", episodes(), ABOUT)
@@ -65,6 +86,14 @@ def test_check_notices_other_arrays_and_other_numbers(datasets, palaestra):
         (["make", "--env", "Pendulum-v0", "--quality", "random", "--steps", "1.5"], 2, "--steps"),
         (["make", "--env", "Pendulum-v0", "--quality", "random", "--steps", "9", "--format", "csv"], 2, "format"),
         (["make", "x", "--env", "Pendulum-v0", "--quality", "random", "--steps", "9"], 2, "argument without a use: ID"),
+        (
+            ["make", "--env", "Pendulum-v0", "--quality", "random", "--steps", "9", "--run", "x"],
+            2,
+            "without a use: --run",
+        ),
+        (["make", "--env", "Pendulum-v0", "--quality", "random", "--steps", "9", "--id", "x"], 2, "data set id"),
+        (["make", "--env", "Pendulum-v0", "--quality", "random", "--steps", "9", "--env-kwargs", "x"], 2, "key=value"),
+        (["make", "--env", "Pendulum-v0", "--quality", "expert", "--steps", "9", "--run", "/nowhere"], 4, "not a run"),
         (["list", "--steps", "3"], 2, "argument without a use: --steps"),
         (["show"], 2, "no data set given"),
         (["show", "a/b-v0"], 4, "no such data set"),

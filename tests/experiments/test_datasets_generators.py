@@ -105,9 +105,10 @@ def test_every_episode_has_gains_of_its_own():
 
 def test_requests_that_cannot_be_met_are_refused(datasets):
     for words, message in (
-        (("Pendulum-v0", "expert", 10), "unknown quality.*random"),
+        (("Pendulum-v0", "perfect", 10), "unknown quality.*expert"),
         (("Pendolum-v0", "random", 10), "unknown environment.*Pendulum"),
         (("CartPole-v0", "random", 10), "without bounded continuous actions"),
+        (("CartPole-v0", "expert", 10), "without bounded continuous actions"),
         (("Pendulum-v0", "random", 0), "--steps"),
         (("Pendulum-v0", "random", 10, -1), "--seed"),
         (("Pendulum-v0", "random", 10, 0, "all"), "--tasks"),
