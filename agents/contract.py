@@ -48,8 +48,8 @@ class OnlineAgent(Agent[AgentState], Protocol[AgentState]):
 class DataAgent(Agent[AgentState], Protocol[AgentState]):
     """An agent that learns from data which it does not change.
 
-    The data is an argument of `train_step`, so that it is neither part of the state, and thus of every checkpoint, nor a
-    constant that is compiled into the program.
+    The data is an argument of `train_step`, so that it is neither part of the state, and thus of every checkpoint, nor
+    a constant that is compiled into the program.
 
     Attributes:
       data: a tree of arrays, or None for an agent that only acts; not part of what makes two agents equal.

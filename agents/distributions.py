@@ -45,7 +45,11 @@ class TanhNormal(struct.PyTreeNode):
 
     def sample_and_log_prob(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One draw (..., A) and its log density (...), exact however near to the limits. `key` is consumed."""
-        before = self.base.sample(key)
+        return self.at_noise(jax.random.normal(key, self.base.mean.shape, self.base.mean.dtype))
+
+    def at_noise(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The action (..., A) that standard normal numbers (..., A) stand for, and its log density (...)."""
+        before = self.base.mean + jnp.exp(self.base.log_std) * noise
         return jnp.tanh(before), self.base.log_prob(before) - _log_slope(before)
 
     def mode(self) -> jax.Array:

@@ -26,10 +26,10 @@ class DataValues(Callback):
     """
 
     def __init__(self, agent: Any, obs: np.ndarray, action: np.ndarray, num_seeds: int):
-        obs, action = jnp.asarray(obs), jnp.asarray(action)
+        rows = jnp.asarray(obs), jnp.asarray(action)
 
         def one(learned: Any) -> jax.Array:
-            return jnp.mean(agent.learner.values(learned, obs, action))
+            return jnp.mean(agent.learner.values(learned, *rows))
 
         self._values = jax.jit(one if num_seeds == 1 else jax.vmap(one))
         self._file: JsonLines | None = None

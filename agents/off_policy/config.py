@@ -1,7 +1,7 @@
 """Settings that the off-policy learners share."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 
@@ -62,6 +62,19 @@ class Rewards:
     def seen(self, reward: jax.Array) -> jax.Array:
         """Rewards as learned from."""
         return reward * self.scale + self.bias
+
+    def check(self, learner: Any) -> None:
+        """Refuses failures for ever that are worth infinitely much.
+
+        Raises:
+          OptionError: a failure reward without discounting.
+        """
+        hyper = getattr(learner, "hyper", None)
+        if self.failure is not None and float(getattr(hyper, "discount", 0.0)) >= 1.0:
+            raise OptionError(
+                f"rewards.failure={self.failure} with a discount of 1; expected a discount below 1",
+                key="rewards.failure",
+            )
 
     @property
     def seen_failure(self) -> float | None:

@@ -24,7 +24,7 @@ from .continuing import carry_over, hold_still
 from .contract import Learned, Learner, Metrics
 from .replay import Replay, add, add_with_return, draw, draw_appended, draw_mixed, init_replay
 from .sac import SAC
-from .transitions import ACTION_LIMIT, Transitions
+from .transitions import ACTION_LIMIT, Transitions, require_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +69,30 @@ class Config:
         require_at_least(self, 0, "warmup", "freeze_actor")
         if not 0.0 < self.mix < 1.0:
             raise OptionError(f"mix={self.mix}; expected a share between 0 and 1", key="mix")
-        if self.buffer_size < self.num_envs:
-            expected = f"at least num_envs={self.num_envs}"
+        if self.retain == "mixed" and not 0 < self.old_rows < self.learner.batch_size:
+            got = f"mix={self.mix} of batch_size={self.learner.batch_size}, {self.old_rows} transitions"
+            raise OptionError(f"{got}; expected some of either kind", key="mix")
+        self.rewards.check(self.learner)
+        least = max(self.num_envs, self.fresh_rows)
+        if self.buffer_size < least:
+            expected = f"at least {least}, the transitions of an update and of a step"
             raise OptionError(f"buffer_size={self.buffer_size}; expected {expected}", key="buffer_size")
         if self.learner.needs_returns and self.num_envs > 1:
             raise OptionError(f"num_envs={self.num_envs}; expected 1 for a calibrated learner", key="num_envs")
+
+    @property
+    def old_rows(self) -> int:
+        """Transitions of offline data in every batch that is mixed."""
+        return round(self.mix * self.learner.batch_size)
+
+    @property
+    def fresh_rows(self) -> int:
+        """Transitions of its own that a learner must have seen before it draws a batch."""
+        learner = self.learner
+        if self.retain == "append":
+            return 0
+        old = self.old_rows if self.retain == "mixed" else 0
+        return int(learner.utd * (learner.batch_size - old))
 
     @property
     def uses_data(self) -> bool:
@@ -114,9 +133,14 @@ class Learning:
     start: Callable[[], Learned] | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.learner.needs_returns and self.config.buffer_size < self.env.horizon:
-            expected = f"at least the horizon {self.env.horizon} for a calibrated learner"
-            raise OptionError(f"buffer_size={self.config.buffer_size}; expected {expected}", key="buffer_size")
+        config, interface = self.config, self.interface
+        sizes = interface.obs_size, interface.action_size
+        if self.data is not None:
+            require_sizes(self.data, *sizes)
+        if self.learner.needs_returns and config.buffer_size < self.env.horizon + config.fresh_rows:
+            least = self.env.horizon + config.fresh_rows
+            expected = f"at least {least} for a calibrated learner: an episode that goes on, and an update"
+            raise OptionError(f"buffer_size={config.buffer_size}; expected {expected}", key="buffer_size")
 
     @property
     def learner(self) -> Learner:
@@ -182,19 +206,27 @@ class Learning:
             got = "no data" if data is None else "data"
             raise OptionError(f"retain={config.retain!r} with {got}; expected both or neither", key="retain")
         state = state.replace(replay=self._remember(state, new), steps=state.steps + new.reward.shape[0])
-        due = (state.steps > config.warmup) & (state.replay.usable >= self._fresh_rows)
-        for own in jax.random.split(key, config.updates_per_step):
-            key_draw, key_update = jax.random.split(own)
-            batch = self._draw(key_draw, state.replay, data)
-            carried, metrics = when(due, self._learn, (state.learned, state.steps), key_update, batch)
-            state = state.replace(learned=carried[0])
+        due = (state.steps > config.warmup) & (state.replay.usable >= config.fresh_rows)
+        replay = state.replay
+
+        def phase(carried: Any, key: jax.Array) -> tuple[Any, Metrics]:
+            key_draw, key_update = jax.random.split(key)
+            return when(due, self._learn, carried, key_update, self._draw(key_draw, replay, data))
+
+        carried, keys = (state.learned, state.steps), jax.random.split(key, config.updates_per_step)
+        if config.updates_per_step == 1:
+            carried, metrics = phase(carried, keys[0])
+        else:
+            carried, metrics = jax.lax.scan(phase, carried, keys)
+            metrics = jax.tree.map(lambda x: jnp.mean(x, 0), metrics)
+        state = state.replace(learned=carried[0])
         return state, metrics | {"train/updates_sum": due.astype(jnp.float32) * float(config.updates_per_step)}
 
     def _learn(self, carried: Any, key: jax.Array, batch: Transitions) -> tuple[Any, Metrics]:
         learned, steps = carried
         after, metrics = self.learner.update(key, learned, batch)
         if self.config.freeze_actor:
-            after = hold_still(steps < self.config.freeze_actor, after, learned)
+            after = hold_still(steps <= self.config.freeze_actor, after, learned)
         return (after, steps), metrics
 
     def _remember(self, state: State, new: Transitions) -> Replay:
@@ -203,12 +235,6 @@ class Learning:
         failure = self.config.rewards.seen_failure
         return add_with_return(state.replay, new, self.env.horizon, state.learned.hyper.discount, failure)
 
-    @property
-    def _fresh_rows(self) -> int:
-        """Transitions of its own that a learner must have seen before it draws a batch."""
-        rows = self.learner.rows
-        return {"none": rows, "mixed": rows - round(self.config.mix * rows), "append": 0}[self.config.retain]
-
     def _draw(self, key: jax.Array, replay: Replay, data: Any) -> Transitions:
         learner, config = self.learner, self.config
         if config.retain == "none":
@@ -216,7 +242,7 @@ class Learning:
         data = data if learner.needs_returns else data.replace(return_to_go=None)
         if config.retain == "append":
             return draw_appended(key, replay, data, learner.rows)
-        return draw_mixed(key, replay, data, learner.utd, learner.batch_size, config.mix)
+        return draw_mixed(key, replay, data, learner.utd, learner.batch_size, config.old_rows)
 
 
 def over_updates(metrics: Metrics) -> Metrics:

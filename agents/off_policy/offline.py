@@ -16,7 +16,7 @@ from .config import Rewards, require_at_least
 from .contract import Learned, Learner, Metrics
 from .replay import draw_rows
 from .sac import SAC
-from .transitions import Transitions
+from .transitions import Transitions, require_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "updates_per_iteration")
+        self.rewards.check(self.learner)
 
 
 class State(struct.PyTreeNode):
@@ -65,6 +66,12 @@ class Offline:
     data: Transitions | None = dataclasses.field(default=None, compare=False, repr=False)
 
     step_unit = "updates"
+
+    def __post_init__(self) -> None:
+        interface = self.interface
+        sizes = interface.obs_size, interface.action_size
+        if self.data is not None:
+            require_sizes(self.data, *sizes)
 
     @property
     def learner(self) -> Learner:

@@ -110,9 +110,8 @@ def draw_appended(key: jax.Array, replay: Replay, data: Transitions, count: int)
     return jax.tree.map(select, old, new)
 
 
-def draw_mixed(key: jax.Array, replay: Replay, data: Transitions, batches: int, size: int, share: float) -> Transitions:
-    """Batches one after another, N = batches * size, each with the same share from a data set. `key` is consumed."""
-    old = round(share * size)
+def draw_mixed(key: jax.Array, replay: Replay, data: Transitions, batches: int, size: int, old: int) -> Transitions:
+    """Batches one after another, N = batches * size, each with `old` transitions of a data set. `key` is consumed."""
     key_old, key_new = jax.random.split(key)
     parts = (
         (draw_rows(key_old, data, batches * old), old),

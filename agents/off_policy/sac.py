@@ -10,6 +10,7 @@ Letters: E critics, M of them drawn, U critic steps of an update, B transitions 
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -21,6 +22,7 @@ from ..distributions import TanhNormal
 from ..optimizer import Scalar, coast, init_adam, plain_adam_step
 from .config import Nets, require_at_least
 from .contract import Learned, Metrics
+from .least import is_worthwhile, least_value
 from .losses import (
     actor_loss,
     conservative_penalty,
@@ -35,6 +37,8 @@ from .networks import apply, num_actions
 from .transitions import Transitions
 
 ADAM_EPSILON = 1e-8
+ActorGradient = tuple[jax.Array, jax.Array, Any]  # loss, log-densities (N,) of the drawn actions, gradient
+ValueOf = Callable[[jax.Array], jax.Array]  # of actions (N, A)
 
 
 class Hyper(struct.PyTreeNode):
@@ -207,14 +211,8 @@ class SAC:
         """One step of actor and temperature; `key` is consumed."""
         key_actor, key_entropy = jax.random.split(key)
         temperature = multiplier(learned.params["temperature"])
-
-        def loss_of(params: Any) -> tuple[jax.Array, jax.Array]:
-            action, log_prob = self._policy(params, batch.obs).sample_and_log_prob(key_actor)
-            values = self.values(learned, batch.obs, action)
-            value = jnp.min(values, 0) if self.actor_value == "min" else jnp.mean(values, 0)
-            return actor_loss(log_prob, value, temperature), log_prob
-
-        (loss, log_prob), gradient = jax.value_and_grad(loss_of, has_aux=True)(learned.params["actor"])
+        noise = jax.random.normal(key_actor, batch.action.shape)
+        loss, log_prob, gradient = self._actor_gradient(learned, batch.obs, noise)
         if self.entropy_at == "next_obs":
             _, log_prob = self.policy(learned, batch.next_obs).sample_and_log_prob(key_entropy)
         entropy = -jnp.mean(log_prob)
@@ -223,6 +221,41 @@ class SAC:
         idle = tuple(name for name in ("critic", "weight") if name in learned.params)
         learned = self._step(learned, {"actor": gradient, "temperature": slope}, idle)
         return learned, {"train/actor_loss": loss, "train/entropy": entropy, "train/temperature": temperature}
+
+    def _actor_gradient(self, learned: Learned, obs: jax.Array, noise: jax.Array) -> ActorGradient:
+        """On N observations (N, O) with noise (N, A)."""
+        size = obs.shape[0]
+        if self.actor_value == "mean" or size % self.batch_size or not is_worthwhile(self.num_critics, size):
+            return self._actor_gradient_at_once(learned, obs, noise)
+        gradient: ActorGradient = jax.lax.platform_dependent(
+            learned, obs, noise, cpu=self._actor_gradient_of_least, default=self._actor_gradient_at_once
+        )
+        return gradient
+
+    def _actor_gradient_of_least(self, learned: Learned, obs: jax.Array, noise: jax.Array) -> ActorGradient:
+        """The same number for fewer operations; accelerators have more to wait for than to do, either way."""
+
+        def value_of(action: jax.Array) -> jax.Array:
+            return least_value(self.nets.critics, learned.params["critic"], obs, action, self.batch_size)
+
+        return self._climb(learned, obs, noise, value_of)
+
+    def _actor_gradient_at_once(self, learned: Learned, obs: jax.Array, noise: jax.Array) -> ActorGradient:
+        def value_of(action: jax.Array) -> jax.Array:
+            values = self.values(learned, obs, action)
+            return jnp.min(values, 0) if self.actor_value == "min" else jnp.mean(values, 0)
+
+        return self._climb(learned, obs, noise, value_of)
+
+    def _climb(self, learned: Learned, obs: jax.Array, noise: jax.Array, value_of: ValueOf) -> ActorGradient:
+        temperature = multiplier(learned.params["temperature"])
+
+        def loss_of(params: Any) -> tuple[jax.Array, jax.Array]:
+            action, log_prob = self._policy(params, obs).at_noise(noise)
+            return actor_loss(log_prob, value_of(action), temperature), log_prob
+
+        (loss, log_prob), gradient = jax.value_and_grad(loss_of, has_aux=True)(learned.params["actor"])
+        return loss, log_prob, gradient
 
     def target(self, key: jax.Array, learned: Learned, batch: Transitions) -> jax.Array:
         """What the critics regress on, (B,), from M of the target critics; `key` is consumed."""

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from ...envs.errors import OptionError
 from ..optimizer import Scalar
 
 # Actions are kept this far inside of [-1, 1], where a squashed Gaussian's density is finite (reference code of WSRL).
@@ -67,3 +68,17 @@ def _failed(reward: jax.Array, ended: jax.Array, failure_reward: float) -> jax.A
     count = reward.shape[0]
     other = jax.ops.segment_sum((~is_failure(reward, failure_reward)).astype(jnp.int32), episode, count)
     return other[episode] == 0
+
+
+def require_sizes(data: Transitions, obs_size: int, action_size: int) -> None:
+    """Refuses data that is not an environment's.
+
+    Raises:
+      OptionError: nothing in it, or observations or actions of other sizes.
+    """
+    expected = {"obs": (obs_size,), "action": (action_size,), "next_obs": (obs_size,), "reward": (), "mask": ()}
+    count = len(data.reward)
+    for name, shape in expected.items():
+        found = tuple(getattr(data, name).shape)
+        if not count or found != (count, *shape):
+            raise OptionError(f"data.{name} with shape {found}; expected {('N', *shape)} with N > 0", key="data")

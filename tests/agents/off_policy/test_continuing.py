@@ -83,7 +83,7 @@ def test_networks_that_do_not_fit_are_refused_by_name(other, name):
 
 @pytest.mark.parametrize("reset_optimizer", [False, True])
 def test_agents_begin_from_learners_with_a_vacant_replay(reset_optimizer, key):
-    agent = Online(Pendulum(), Fixed(), Config(learner=WSRL, buffer_size=8, reset_optimizer=reset_optimizer))
+    agent = Online(Pendulum(), Fixed(), Config(learner=WSRL, buffer_size=64, reset_optimizer=reset_optimizer))
     shapes = jax.eval_shape(agent.init, key)
     state = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes.replace(key=None)).replace(key=key)
     start = trained(CQL, 2)

@@ -11,7 +11,7 @@ from palaestra.agents.contract import OnlineAgent
 from palaestra.agents.off_policy.config import Nets, Rewards
 from palaestra.agents.off_policy.learning import Config
 from palaestra.agents.off_policy.online import Online
-from palaestra.agents.off_policy.sac import SAC, Conservative
+from palaestra.agents.off_policy.sac import SAC, Conservative, Hyper
 from palaestra.agents.off_policy.transitions import ACTION_LIMIT, returns_to_go
 from palaestra.curricula import Fixed
 from palaestra.envs.classic.cartpole import CartPole
@@ -166,7 +166,7 @@ def old_data(count):
         ({"warmup": 2, "buffer_size": 4}, [0, 0, 0, 1, 2, 3, 4, 5]),
         ({"learner": Counting(needs_returns=True)}, [0] * 6 + [1, 2, 3]),  # the first episode ends with the seventh
         ({"retain": "mixed"}, [0, 1, 2, 3]),  # two of its own
-        ({"retain": "mixed", "mix": 0.25}, [0, 0, 1, 2]),
+        ({"retain": "mixed", "mix": 0.25, "learner": Counting(utd=1, batch_size=4)}, [0, 0, 1, 2]),
         ({"retain": "append"}, [1, 2, 3, 4]),
         ({"retain": "append", "warmup": 2}, [0, 0, 1, 2]),
     ],
@@ -198,7 +198,7 @@ def test_appended_data_is_diluted_as_the_learner_sees_more():
 def test_actor_and_temperature_stay_as_long_as_asked():
     states, _ = fed(8, warmup=3, freeze_actor=6)
     params, optimizers = states.learned.params, states.learned.opt_state
-    for name, expected in (("critic", [0, 0, 0, 1, 2, 3, 4, 5]), ("actor", [0] * 5 + [1, 2, 3])):
+    for name, expected in (("critic", [0, 0, 0, 1, 2, 3, 4, 5]), ("actor", [0] * 6 + [1, 2])):
         np.testing.assert_array_equal(params[name], expected)
         np.testing.assert_array_equal(optimizers[name], expected)
     np.testing.assert_array_equal(params["temperature"], params["actor"])
@@ -229,7 +229,7 @@ class Unbounded(Pendulum):
 @pytest.mark.parametrize("env", [Unbounded(), CartPole()], ids=["unbounded", "discrete"])
 def test_actions_other_than_bounded_numbers_are_refused(env, key):
     with pytest.raises(OptionError, match=r"action space .* expected a bounded Box"):
-        Online(env, Fixed(), SCHEDULE).init(key)
+        Online(env, Fixed(), SCHEDULE)
 
 
 @pytest.mark.parametrize(("retain", "data"), [("none", old_data(4)), ("mixed", None), ("append", None)])
@@ -238,6 +238,7 @@ def test_data_and_what_becomes_of_it_belong_together(retain, data):
         fed(1, data, retain=retain)
 
 
+ENDLESS = dataclasses.replace(TINY, hyper=Hyper(discount=1.0))
 CALIBRATED = dataclasses.replace(TINY, conservative=Conservative(calibrated=True))
 
 
@@ -245,7 +246,9 @@ CALIBRATED = dataclasses.replace(TINY, conservative=Conservative(calibrated=True
     ("change", "message"),
     [
         ({"mix": 1.0}, "mix=1.0; expected a share between 0 and 1"),
-        ({"buffer_size": 1}, "buffer_size=1; expected at least num_envs=2"),
+        ({"buffer_size": 23}, "buffer_size=23; expected at least 24"),
+        ({"retain": "mixed", "mix": 0.01}, "0 transitions; expected some of either kind"),
+        ({"rewards": Rewards(failure=0.0), "learner": ENDLESS}, "failure=0.0 with a discount of 1"),
         ({"warmup": -1}, "warmup=-1; expected at least 0"),
         ({"updates_per_step": 0}, "updates_per_step=0"),
         ({"learner": CALIBRATED}, "num_envs=2; expected 1 for a calibrated learner"),
@@ -257,9 +260,17 @@ def test_impossible_configurations_are_refused(change, message):
 
 
 def test_a_replay_must_hold_an_episode_where_returns_are_kept():
-    config = Config(learner=CALIBRATED, buffer_size=HORIZON - 1)
-    with pytest.raises(OptionError, match="buffer_size=6; expected at least the horizon 7"):
-        Online(ENV, Fixed(), config)
+    """And an update besides: steps of an episode that goes on cannot be drawn."""
+    least = HORIZON + CALIBRATED.rows
+    assert Online(ENV, Fixed(), Config(learner=CALIBRATED, buffer_size=least))
+    with pytest.raises(OptionError, match=f"buffer_size={least - 1}; expected at least {least}"):
+        Online(ENV, Fixed(), Config(learner=CALIBRATED, buffer_size=least - 1))
+
+
+def test_data_of_another_environment_is_refused():
+    for data in (old_data(4).replace(obs=np.zeros((4, 2), np.float32)), old_data(0)):
+        with pytest.raises(OptionError, match=r"data.obs with shape .* expected \('N', 3\) with N > 0"):
+            Online(ENV, Fixed(), SCHEDULE, data=data)
 
 
 @pytest.mark.parametrize(
