@@ -11,7 +11,7 @@ from .config_files import dump_yaml, read_config_file
 from .errors import InputFileError, UsageError, problem, unknown
 from .flags import given_settings, whole_number
 from .foreign import ForeignEnv, foreign, is_foreign
-from .learning_data import env_of_data, inherited, learners_of, load_data, require_data
+from .learning_data import env_of_data, inherited, require_data
 from .run_folder import read_run
 from .settings import NAMES, RunConfig, RunSettings, layer_file, layer_sets
 
@@ -77,20 +77,15 @@ def complete(given: Mapping[str, Any]) -> RunConfig:
     )
 
 
-def build(setup: RunConfig, to_learn: bool = True) -> Any:
-    """The agent of a configuration, with its environment and teacher.
+def build(setup: RunConfig, **extra: Any) -> Any:
+    """The agent of a configuration, with its environment and teacher; to act, or to learn from these alone.
 
     Args:
-      to_learn: with what it learns from; an agent that only acts needs neither data set nor earlier run.
+      extra: further fields of the agent; `to_learn.build` knows those with which it learns.
     """
     env, entry = make_env(setup.env, setup.env_kwargs), _agent(setup.agent)
     teacher = config.build(_teacher(setup.teacher).load(), setup.teacher_config, "teacher_config")
     agent_config = config.build(entry.load_config(), setup.agent_config, "agent_config")
-    extra: dict[str, Any] = {}
-    if to_learn and setup.dataset is not None:
-        extra["data"] = load_data(setup.dataset, agent_config, env)
-    if to_learn and setup.start_from is not None:
-        extra["start"] = learners_of(setup.start_from, setup.run.num_seeds)
     factory = catalog.resolve(entry.outside) if isinstance(env, ForeignEnv) else entry.load()
     return factory(env=env, teacher=teacher, config=agent_config, **extra)
 

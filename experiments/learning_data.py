@@ -1,14 +1,11 @@
-"""What a run learns from besides its environment: a data set, and the learners of an earlier run.
+"""What a run's configuration takes from what it learns from: a data set, and an earlier run."""
 
-Both are read when a run begins to need them, so that one which goes on without them does not miss them.
-"""
-
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .config import merge
-from .errors import InputFileError, UsageError, problem
+from .config_files import read_config_file
+from .errors import UsageError, problem
+from .settings import layer_file
 
 INHERITED = ("nets", "num_critics")  # of a learner: what gives its networks their shapes
 
@@ -40,28 +37,6 @@ def require_data(agent: str, agent_config: Any, dataset: str | None) -> None:
         )
 
 
-def load_data(dataset: str, agent_config: Any, env: Any) -> Any:
-    """The transitions of a data set as this agent learns from them.
-
-    Raises:
-      InputFileError: a data set that cannot be used, or is of another environment.
-    """
-    from .datasets.fit import check_fits
-    from .datasets.load import load
-
-    learner, rewards = agent_config.learner, agent_config.rewards
-    discount = float(learner.hyper.discount) if learner.needs_returns else None
-    loaded = load(
-        dataset,
-        reward_scale=rewards.scale,
-        reward_bias=rewards.bias,
-        discount=discount,
-        failure_reward=rewards.seen_failure,
-    )
-    check_fits(loaded, env.observation_space, env.action_space)
-    return loaded.transitions
-
-
 def env_of_data(dataset: str) -> dict[str, Any]:
     """The environment that a data set was made in, as a configuration states it; nothing if the set does not say.
 
@@ -85,42 +60,9 @@ def inherited(start_from: str | None) -> dict[str, Any]:
     path = None if start_from is None else Path(start_from) / "config.yaml"
     if path is None or not path.is_file():
         return {}
-    from .assemble import read_setup
-
-    setup = read_setup(path.parent)
-    learner = setup.agent_config.get("learner", {})
+    before = layer_file(read_config_file(path), path)
+    agent = before.get("agent_config", {})
+    learner = agent.get("learner", {})
     networks = {name: learner[name] for name in INHERITED if name in learner}
-    given: dict[str, Any] = {"env": setup.env, "env_kwargs": setup.env_kwargs}
-    agent: dict[str, Any] = {"rewards": setup.agent_config.get("rewards", {})}
-    return given | {"agent_config": merge(agent, {"learner": networks})}
-
-
-def learners_of(start_from: str, num_seeds: int) -> Callable[[], Any]:
-    """A function that reads what the learners of a run have learned, leading seed axis if there are several seeds.
-
-    Raises (when called):
-      InputFileError: no run, no checkpoint, or learners that these cannot begin from.
-    """
-
-    def read() -> Any:
-        from .policy import load_policy
-
-        policy = load_policy(Path(start_from))
-        learned, count = getattr(policy.state, "learned", None), policy.setup.run.num_seeds
-        if learned is None:
-            raise InputFileError(
-                problem("run of another kind of agent", start_from, policy.setup.agent, "an off-policy one"),
-                hint="Choose a run of bc, iql, cql, calql, sac or the like.",
-                file=start_from,
-            )
-        if count != num_seeds:
-            raise InputFileError(
-                problem(
-                    "run of other seeds", start_from, f"{count} learners", f"{num_seeds}, one for each to begin as"
-                ),
-                hint=f"Set --num-seeds {count}.",
-                file=start_from,
-            )
-        return learned
-
-    return read
+    taken = {name: before[name] for name in ("env", "env_kwargs") if name in before}
+    return taken | {"agent_config": {"rewards": agent.get("rewards", {}), "learner": networks}}

@@ -46,7 +46,7 @@ def load_policy(run_dir: Path, which: str = "latest") -> Policy:
       InputFileError: no run, no such checkpoint, or a damaged one.
     """
     setup = assemble.read_setup(run_dir)
-    agent = assemble.build(setup, to_learn=False)
+    agent = assemble.build(setup)
     draws = setup.run.eval_actions == "drawn"
     program = program_for(agent, setup.run.num_seeds, chunk_length=1, draws_actions=draws)
     warnings: list[str] = []

@@ -54,13 +54,13 @@ def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool, callb
     Args:
       callbacks: of `runner.train`.
     """
-    from . import assemble
+    from . import assemble, to_learn
     from .progress import choose_progress
     from .runner import train
 
     setup = assemble.complete(settings)
     train(
-        assemble.build(setup),
+        to_learn.build(setup),
         setup.run,
         run_dir,
         resume="never" if overwrite else "auto",

@@ -34,9 +34,11 @@ class QuickConfig:
       warmup: steps without learning.
       evaluations: after the switch, evenly spaced.
       variants: which to run.
-      hidden, num_critics, batch_size, utd: of the learners; "plain" has two critics and one update a step.
+      hidden, num_critics, batch_size, utd: of the learners. "plain" has two critics; it, Cal-QL and IQL update once a
+        step.
       reward_scale, reward_bias: what is learned from is scale * reward + bias.
-      penalized_draws: actions drawn of each kind for Cal-QL's penalty and for its targets.
+      penalized_draws: actions drawn of each kind for the penalty.
+      target_draws: actions drawn for targets, of which the best counts: as published for mazes, also online.
       out: folder of the runs and the results.
       overwrite: delete what an earlier call left in `out`.
     """
@@ -49,7 +51,7 @@ class QuickConfig:
     sparse: bool = True
     online_steps: int = 30_000
     warmup: int = 1_000
-    evaluations: int = 60
+    evaluations: int = 30
     eval_episodes: int = 40
     variants: tuple[str, ...] = VARIANTS
     num_seeds: int = 5
@@ -65,6 +67,7 @@ class QuickConfig:
     reward_scale: float = 1.0
     reward_bias: float = -1.0
     penalized_draws: int = 4
+    target_draws: int = 4
     out: str = "runs/warm_start_quick"
     overwrite: bool = False
 
@@ -90,6 +93,7 @@ class Config(QuickConfig):
     reward_scale: float = 10.0
     reward_bias: float = -5.0
     penalized_draws: int = 10
+    target_draws: int = 10
     out: str = "runs/warm_start"
 
 
@@ -106,6 +110,7 @@ class MotorConfig(QuickConfig):
     variants: tuple[str, ...] = ("wsrl", "no warm-up", "scratch", "rlpd")
     discount: float = 0.9
     reward_bias: float = 0.0
+    target_draws: int = 1
     out: str = "runs/warm_start_motor"
 
 
@@ -201,7 +206,7 @@ def go_on(config: QuickConfig, dataset: str, variant: str, starts: Mapping[str, 
     if variant in ("wsrl", "no warm-up"):
         from . import assemble
 
-        agent = assemble.build(assemble.complete(settings), to_learn=False)
+        agent = assemble.build(assemble.complete(settings))
         callbacks.append(DataValues(agent, data.obs[few], data.action[few], config.num_seeds))
     return train_run(settings, out / variant.replace(" ", "_"), config.overwrite, callbacks)
 
@@ -288,15 +293,17 @@ def _rewards(config: QuickConfig) -> dict[str, float]:
 def _learner(config: QuickConfig, start: str, offline: bool, variant: str = "") -> dict[str, Any]:
     """A learner's settings: those of what it begins from, and of what it does."""
     plain = start == "calql_plain"
+    once = offline or plain or variant in ("calql", "iql")
     nets: dict[str, Any] = {"critic": list(config.hidden), "actor": list(config.hidden), "std": "uniform"}
-    common: dict[str, Any] = {"batch_size": config.batch_size, "utd": 1 if offline or plain else config.utd}
+    common: dict[str, Any] = {"batch_size": config.batch_size, "utd": 1 if once else config.utd}
     if start == "iql":
         hyper = {"rate": config.critic_rate, "target_rate": config.target_rate, "discount": config.discount}
         return common | {"nets": nets, "hyper": hyper | {"expectile": 0.9, "sharpness": 10.0}}
     nets |= {"critic_norm": not plain, "actor_norm": not plain}
     hyper = {name: getattr(config, name) for name in ("actor_rate", "critic_rate", "target_rate", "discount")}
     common |= {"nets": nets, "num_critics": 2 if plain else config.num_critics, "hyper": hyper}
+    if variant != "rlpd":
+        common["target_draws"] = config.target_draws
     if offline or variant == "calql":
-        common["target_draws"] = config.penalized_draws
         common["conservative"] = {"draws": config.penalized_draws, "weight": 1.0, "gap": 0.8}
     return common

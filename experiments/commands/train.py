@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .. import assemble
+from .. import assemble, to_learn
 from ..backend import prepare_jax
 from ..config_files import dump_yaml
 from ..errors import UsageError, usage_errors
@@ -29,7 +29,7 @@ def run(flags: argparse.Namespace) -> Answer:
         read_run(Path(setup.start_from))  # its absence is better known now than when training begins
     if flags.dry_run:
         with usage_errors():
-            assemble.build(setup)
+            to_learn.build(setup)
         return Answer(setup.to_plain() | {"dry_run": True}, dump_yaml(setup.to_plain()).rstrip(), run_dir)
     return train_setup(flags, setup, run_dir, given)
 
@@ -39,7 +39,7 @@ def train_setup(flags: argparse.Namespace, setup: RunConfig, run_dir: Path, give
     from ..runner import train
 
     with usage_errors():
-        agent = assemble.build(setup)
+        agent = to_learn.build(setup)
     result = train(
         agent,
         setup.run,

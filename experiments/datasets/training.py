@@ -55,12 +55,17 @@ class TrainedRun:
 
     @functools.cached_property
     def agent(self) -> Any:
-        return assemble.build(self.setup, to_learn=False)
+        return assemble.build(self.setup)
 
     @functools.cached_property
     def steps(self) -> list[int]:
         """Steps of the checkpoints that were kept."""
         return self._store.steps()
+
+    @property
+    def has_replay(self) -> bool:
+        """Whether the learner keeps what it has seen."""
+        return hasattr(self._template, "replay")
 
     def state(self, step: int) -> Any:
         """The learner at a checkpoint.

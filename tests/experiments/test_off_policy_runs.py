@@ -8,7 +8,7 @@ import gymnasium
 import jax
 import numpy as np
 import pytest
-from palaestra.experiments import assemble
+from palaestra.experiments import assemble, to_learn
 from palaestra.experiments.checkpoint import to_arrays
 from palaestra.experiments.datasets.about import about_env
 from palaestra.experiments.datasets.episodes import Episode
@@ -65,7 +65,7 @@ def setup_of(agent, env=OURS, run=(), learner=(), **given):
 
 
 def trained(setup, folder, **options):
-    return train(assemble.build(setup), setup.run, folder, config=setup.to_plain(), **options)
+    return train(to_learn.build(setup), setup.run, folder, config=setup.to_plain(), **options)
 
 
 def pretrained(folder, agent="calql", **run):
@@ -77,7 +77,7 @@ def pretrained(folder, agent="calql", **run):
 @pytest.mark.parametrize("agent", ["bc", "iql", "cql", "calql", "cql_ensemble", "calql_ensemble"])
 def test_every_offline_agent_learns_from_a_data_set_and_is_evaluated(agent, data, tmp_path):
     before = setup_of(agent, dataset=DATA)
-    fresh = assemble.build(before).init(jax.random.key(0))
+    fresh = to_learn.build(before).init(jax.random.key(0))
     result = pretrained(tmp_path / "run", agent)
     rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     assert [row["step"] for row in rows] == [5, 10]
@@ -104,7 +104,7 @@ def test_wsrl_stopped_and_resumed_ends_with_the_same_bits(env, stop, tmp_path):
 def test_nothing_is_learned_during_warm_up_and_something_after(env, tmp_path):
     setup = setup_of("wsrl", env, learner={"num_critics": 2}, agent_config=ONLINE)
     short = dataclasses.replace(setup, run=dataclasses.replace(setup.run, total_timesteps=40))
-    first = assemble.build(setup).init(jax.random.key(0)).learned
+    first = to_learn.build(setup).init(jax.random.key(0)).learned
     assert bits(trained(short, tmp_path / "short").state.learned) == bits(first)
     rows = read_rows(tmp_path / "short" / "metrics.jsonl")
     assert all(row["train/updates_sum"] == 0 and "train/critic_loss" not in row for row in rows)
@@ -141,10 +141,10 @@ def test_seeds_begin_from_the_learner_of_their_own(data, tmp_path):
     assert before.state.learned.params["actor"]["params"]["mean"]["bias"].shape == (2, 1)
     given = {"start_from": str(tmp_path / "offline"), "agent_config": ONLINE}
     setup = setup_of("wsrl", run={"num_seeds": 2}, learner={"num_critics": 2}, **given)
-    start = assemble.build(setup).start()
+    start = to_learn.build(setup).start()
     assert bits(start) == bits(before.state.learned)
     with pytest.raises(InputFileError, match="'2 learners'; expected 1"):
-        assemble.build(setup_of("wsrl", learner={"num_critics": 2}, **given)).start()
+        to_learn.build(setup_of("wsrl", learner={"num_critics": 2}, **given)).start()
 
 
 @pytest.mark.parametrize("retain", ["mixed", "append"])
@@ -173,7 +173,7 @@ def test_what_cannot_be_is_refused_before_anything_runs(data, tmp_path):
         with pytest.raises(UsageError, match=error):
             assemble.complete({"env": OURS} | given)
     with pytest.raises(InputFileError, match="observation_space"):
-        assemble.build(setup_of("bc", "palaestra/BipedalWalker-v0", dataset=DATA))
+        to_learn.build(setup_of("bc", "palaestra/BipedalWalker-v0", dataset=DATA))
 
 
 def test_the_command_line_trains_evaluates_and_films(palaestra, data, tmp_path):
