@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError, problem
+from ..output import jsonable
 from .acting import Returns, episodes_under, returns_under
 from .episodes import Episode
 from .mixtures import mixture, shares_of
@@ -119,6 +120,8 @@ def generate(request: Request) -> Recipe:
     if request.quality == REPLAY:
         _check_replay(request)
     run = trained_run(request)
+    if request.quality == REPLAY and not run.has_replay:
+        raise _refused("agent without a replay", run, run.setup.agent, "an off-policy one that acts, such as sac")
     ratings = Ratings.of(request, run)
     shares = shares_of(request.quality)
     choose = {"expert": ratings.expert, "medium": ratings.medium, REPLAY: ratings.medium}
@@ -155,10 +158,7 @@ def _check_replay(request: Request) -> None:
 
 
 def _replayed(run: TrainedRun, step: int) -> Iterator[Episode]:
-    state = run.state(step)
-    if not hasattr(state, "replay"):
-        raise _refused("agent without a replay", run, run.setup.agent, "an off-policy one, such as sac")
-    yield from replay_episodes(run.agent, state)
+    yield from replay_episodes(run.agent, run.state(step))
 
 
 def _training(run: TrainedRun, ratings: Ratings, steps: Mapping[str, int]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _training(run: TrainedRun, ratings: Ratings, steps: Mapping[str, int]) -> di
     return {
         "run": run.path.name,
         "agent": run.setup.agent,
-        "agent_config": dict(run.setup.agent_config),
+        "agent_config": jsonable(run.setup.agent_config),
         "seed": run.setup.run.seed,
         "steps": run.setup.run.total_timesteps,
         "checkpoints": dict(steps),

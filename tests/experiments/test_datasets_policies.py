@@ -13,6 +13,7 @@ from palaestra.agents.off_policy.acting import Interface
 from palaestra.agents.off_policy.config import Rewards
 from palaestra.agents.off_policy.replay import add, init_replay
 from palaestra.agents.off_policy.transitions import Transitions
+from palaestra.experiments import assemble
 from palaestra.experiments.datasets import policies, training
 from palaestra.experiments.datasets.acting import Returns
 from palaestra.experiments.datasets.generators import find, make
@@ -24,6 +25,7 @@ from palaestra.experiments.datasets.requests import Request
 from palaestra.experiments.datasets.training import trained_run, training_of
 from palaestra.experiments.datasets.uniform_actions import Uniform
 from palaestra.experiments.errors import ExitCode, InputFileError, ResourceError, UsageError
+from palaestra.experiments.runner import train
 
 OURS = ("Pendulum-v0", {"horizon": 30})
 THEIRS = ("Pendulum-v1", {"max_episode_steps": 30})
@@ -195,6 +197,18 @@ def test_a_given_run_is_used_if_it_is_of_the_environment():
     with pytest.raises(InputFileError, match="not a run"):
         make("Pendulum-v0", "expert", 60, run=run.parent, id="mine/bad-v0")
     assert not (root() / "mine" / "bad-v0").exists()
+
+
+def test_runs_of_other_agents_act_but_have_no_replay(tmp_path):
+    agent = {"num_envs": 2, "rollout_length": 8, "num_minibatches": 1, "epochs": 1, "hidden": [8]}
+    run = {"total_timesteps": 96, "save_every": 16, "keep": 99, "eval_every": 0}
+    given = {"env": "Pendulum-v0", "env_kwargs": OURS[1], "agent": "ppo", "agent_config": agent, "run": run}
+    setup = assemble.complete(given)
+    train(assemble.build(setup), setup.run, tmp_path / "run", config=setup.to_plain())
+    options = {"env_kwargs": OURS[1], "id": "mine/ppo-v0", "run": tmp_path / "run"}
+    assert load(make("Pendulum-v0", "expert", 60, **options)).metadata["algorithm_name"] == "100% ppo at step 96"
+    with pytest.raises(UsageError, match=r"agent without a replay.*got ppo"):
+        make("Pendulum-v0", "medium-replay", 60, **options | {"id": "mine/replay-v0"})
 
 
 def test_runs_with_few_checkpoints_are_refused(monkeypatch):
