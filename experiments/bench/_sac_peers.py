@@ -48,7 +48,10 @@ def make(asked):
         nets |= {"layer_norm": asked["layer_norm"]}
         more = {"policy_delay": asked["policy_delay"]}
     else:
+        import torch
         from stable_baselines3 import SAC
+
+        torch.set_num_threads(asked["threads"])
     from stable_baselines3.common.logger import configure
 
     model = SAC(
@@ -80,6 +83,9 @@ def facts(model, asked):
         found |= {"n_critics": len(model.critic.q_networks), "net_arch": [rows for rows, _ in shapes[:-1]]}
         found |= {"layer_norm": any("Norm" in type(layer).__name__ for layer in model.critic.modules())}
         found |= {"policy_delay": 1}  # it has no other
+        import torch
+
+        found |= {"threads": torch.get_num_threads()}
         same = list(model.actor.net_arch) == found["net_arch"]
     rows = int(model.replay_buffer.size())
     return found | {"same_actor": same, "rows": rows, "obs": model.observation_space.shape[0]}

@@ -3,7 +3,8 @@
 Figures are gradient phases per second (an update of WSRL is four steps of ten critics and one of the actor) on
 observations of 17 and actions of 6 numbers, medians of several rounds in which contestants take turns; the ratio is the
 median of the rounds' ratios. Each phase draws its transitions from data on the device, the state is donated, nothing is
-compiled meanwhile; compilation has rows of its own. Everything runs on all cores of the machine.
+compiled meanwhile; compilation has rows of its own. Everything runs on all cores of the machine. A call is one phase
+where a host steps the environment, many where a data set or an environment of ours is on the device.
 
 Peers: `_written_out.py`, the update as the reference code of WSRL does it, which evaluates every critic; SAC of SBX,
 run by the Python that the environment variable PALAESTRA_SBX_PYTHON names; SAC of Stable-Baselines3, which needs the
@@ -49,11 +50,13 @@ def measure(budget: float, size: Size) -> list[dict[str, Any]]:
     share, data = budget / CONTESTANTS, size.transitions()
     rows = [row("cores", "-", usable_cores(), None, jax.default_backend())]
     with empty_cache():
-        rows += beside_plain("WSRL", size.fit(presets.WSRL().learner), data, share, 4)
+        wsrl = size.fit(presets.WSRL().learner)
+        rows += beside_plain("WSRL, a call for each", wsrl, data, share, 1)
+        rows += beside_plain("WSRL, 8 in a call", wsrl, data, share, 8)
         rows += beside_sbx(size, data, share)
         rows += beside_sb3(size, data, share)
-        rows += beside_plain("CQL, ten critics", size.fit(presets.EnsembleCQL().learner), data, share, 2)
-        rows += beside_plain("CQL", size.fit(presets.OfflineCQL().learner), data, share, 4)
+        rows += beside_plain("CQL, ten critics", size.fit(presets.EnsembleCQL().learner), data, share, 8)
+        rows += beside_plain("CQL", size.fit(presets.OfflineCQL().learner), data, share, 8)
         rows += alone(size, data, share)
         rows += seeds(size, data, share)
         rows += online(size, share)
@@ -96,19 +99,28 @@ def as_sbx(learner: SAC) -> SAC:
 
 
 def beside_sb3(size: Size, data: Transitions, seconds: float) -> list[dict[str, Any]]:
-    """SAC with twin critics, one step of each network on 256 transitions."""
-    works: dict[str, Any] = {"SAC": ours(size.fit(SAC()), data, 16)}
+    """SAC with twin critics, one step of each network on 256 transitions; torch with one thread and with one a core.
+
+    Its threads wait for each other at every operation, which a machine with other work to do makes slow.
+    """
+    own = ours(size.fit(SAC()), data, 16)
     asked = {"n_critics": 2, "layer_norm": False, "policy_delay": 1, "gradient_steps": 1}
     python = sys.executable if importlib.util.find_spec("stable_baselines3") else None
-    with _peer("sb3", python, size, asked, 16) as peer:
-        found = rates(works | ({"peer": peer} if peer else {}), seconds)
-    return [compared("SAC", SB3_PEER, found["SAC"], found.get("peer"), UNIT), *_compilations(works)]
+    with contextlib.ExitStack() as stack:
+        works: dict[str, Any] = {"ours": own}
+        for threads in sorted({1, usable_cores()}):
+            peer = stack.enter_context(_peer("sb3", python, size, asked | {"threads": threads}, 8))
+            works |= {f"{SB3_PEER}, threads: {threads}": peer} if peer else {}
+        found = rates(works, seconds)
+    alike = found.pop("ours")
+    rows = [compared("SAC", name, alike, theirs, UNIT) for name, theirs in found.items()]
+    return [*(rows or [compared("SAC", SB3_PEER, alike, None, UNIT)]), *_compilations({"SAC": own})]
 
 
 def alone(size: Size, data: Transitions, seconds: float) -> list[dict[str, Any]]:
     """What has no peer here."""
     learners = {"Cal-QL": presets.OfflineCalQL, "IQL": presets.OfflineIQL, "BC": presets.OfflineBC}
-    counts = {"Cal-QL": 4, "IQL": 16, "BC": 64}
+    counts = {"Cal-QL": 8, "IQL": 16, "BC": 64}
     works = {name: ours(size.fit(make().learner), data, counts[name]) for name, make in learners.items()}
     found = rates(dict(works), seconds)
     return [compared(name, "-", own, None, UNIT) for name, own in found.items()] + _compilations(works)

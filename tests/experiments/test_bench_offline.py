@@ -133,7 +133,7 @@ def test_without_its_python_a_peer_is_left_out(monkeypatch):
 
 def test_stable_baselines_does_the_work_that_is_asked_for():
     pytest.importorskip("stable_baselines3", reason="needs the extra sb3")
-    asked = {"n_critics": 2, "layer_norm": False, "policy_delay": 1, "gradient_steps": 1}
+    asked = {"n_critics": 2, "layer_norm": False, "policy_delay": 1, "gradient_steps": 1, "threads": 1}
     with offline._peer("sb3", sys.executable, TINY, asked, 2) as found:
         assert found() == 2
         assert found.facts["rows"] == TINY.rows and found.facts["net_arch"] == [8, 8]
