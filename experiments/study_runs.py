@@ -4,6 +4,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..envs.errors import PalaestraError
+
+
+class InterruptedRun(PalaestraError):
+    """A study whose run was told to stop; it goes on where it was when it is started again."""
+
+    def __init__(self, code: int, run_dir: Path):
+        super().__init__(f"interrupted: {run_dir}", hint="The same command goes on from there.", file=run_dir)
+        self.code = code
+
 
 def ppo_settings(
     config: Any,
@@ -53,13 +63,16 @@ def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool, callb
 
     Args:
       callbacks: of `runner.train`.
+
+    Raises:
+      InterruptedRun: by a signal or a time limit; what comes after would have nothing to look at.
     """
     from . import assemble, to_learn
     from .progress import choose_progress
     from .runner import train
 
     setup = assemble.complete(settings)
-    train(
+    result = train(
         to_learn.build(setup),
         setup.run,
         run_dir,
@@ -69,4 +82,6 @@ def train_run(settings: Mapping[str, Any], run_dir: Path, overwrite: bool, callb
         progress=choose_progress(False, None, True),
         callbacks=callbacks,
     )
+    if result.status == "interrupted":
+        raise InterruptedRun(result.exit_code, run_dir)
     return run_dir

@@ -1,0 +1,75 @@
+"""The study of warm starts, as a whole in miniature."""
+
+import dataclasses
+import json
+
+import pytest
+from palaestra.experiments import warm_start
+from palaestra.experiments.errors import ExitCode
+from palaestra.experiments.metrics import read_rows
+from palaestra.experiments.runner import Callback
+from palaestra.experiments.study_runs import InterruptedRun, train_run
+
+TINY = warm_start.QuickConfig(
+    env="palaestra/PointMaze_UMaze-v0",
+    env_kwargs={"continuing_task": False, "horizon": 40},
+    transitions=200,
+    updates=10,
+    online_steps=100,
+    warmup=20,
+    evaluations=2,
+    eval_episodes=2,
+    num_seeds=2,
+    hidden=(8,),
+    num_critics=2,
+    batch_size=4,
+    utd=2,
+    penalized_draws=2,
+    target_draws=2,
+)
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "data"))
+    return dataclasses.replace(TINY, out=str(tmp_path / "out"))
+
+
+class StopAt(Callback):
+    def on_chunk_end(self, rows, state):
+        return rows[0]["step"] < 50
+
+
+@pytest.mark.slow
+def test_every_variant_runs_and_every_ordering_is_judged(config, tmp_path):
+    found = warm_start.main(config)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["variant"] for row in results["rows"]] == list(warm_start.VARIANTS)
+    assert [row["name"] for row in results["orderings"]] == ["W1", "W2", "W3", "W4a", "W4b", "W5", "W6", "W7"]
+    assert all(len(row["final"]["seeds"]) == 2 for row in results["rows"])
+    assert "W7" in found["text"]
+    assert (tmp_path / "out" / "curves.png").stat().st_size > 10_000
+    rows = read_rows(tmp_path / "out" / "wsrl" / "evals.jsonl")
+    assert [row["step"] for row in rows if row["seed"] == 0] == [0, 50, 100]
+
+
+def test_an_interrupted_run_ends_a_study_and_is_taken_up_again(config, tmp_path):
+    settings = warm_start.online_settings(config, "", "scratch", {})
+    with pytest.raises(InterruptedRun) as error:
+        train_run(settings, tmp_path / "run", False, [StopAt()])
+    assert error.value.code == ExitCode.OK
+    assert train_run(settings, tmp_path / "run", False) == tmp_path / "run"
+    assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 100
+
+
+def test_settings_of_the_variants_differ_in_what_they_are_named_after(config):
+    of = {
+        name: warm_start.online_settings(config, "data", name, {"calql": "a", "iql": "b", "calql_plain": "c"})
+        for name in warm_start.VARIANTS
+    }
+    assert {name for name, settings in of.items() if "dataset" in settings} == {"retain half", "rlpd"}
+    assert {name for name, settings in of.items() if "start_from" not in settings} == {"rlpd", "scratch"}
+    assert of["wsrl"]["agent_config"]["warmup"] == 20
+    assert of["no warm-up"]["agent_config"]["warmup"] == 8  # an update's transitions
+    assert of["plain"]["agent_config"]["learner"]["num_critics"] == 2
+    assert not of["plain"]["agent_config"]["learner"]["nets"]["critic_norm"]
