@@ -74,7 +74,12 @@ def pretrained(folder, agent="calql", **run):
     return trained(setup_of(agent, dataset=DATA, agent_config=agent_config, run=run), folder)
 
 
-@pytest.mark.parametrize("agent", ["bc", "iql", "cql", "calql", "cql_ensemble", "calql_ensemble"])
+def slow(*values, id=None):
+    """Parameters of a test that takes the way of others with other settings."""
+    return pytest.param(*values, marks=pytest.mark.slow, id=id)
+
+
+@pytest.mark.parametrize("agent", ["bc", "iql", "calql_ensemble", *map(slow, ("cql", "calql", "cql_ensemble"))])
 def test_every_offline_agent_learns_from_a_data_set_and_is_evaluated(agent, data, tmp_path):
     before = setup_of(agent, dataset=DATA)
     fresh = to_learn.build(before).init(jax.random.key(0))
@@ -88,8 +93,10 @@ def test_every_offline_agent_learns_from_a_data_set_and_is_evaluated(agent, data
     assert bits(result.state.learned) != bits(fresh.learned)
 
 
-@pytest.mark.parametrize("env", [OURS, THEIRS])
-@pytest.mark.parametrize("stop", [20, 80], ids=["in the warm-up", "after it"])
+@pytest.mark.parametrize(
+    ("env", "stop"),
+    [(OURS, 20), (THEIRS, 80), slow(OURS, 80), slow(THEIRS, 20)],  # in the warm-up, and after it
+)
 def test_wsrl_stopped_and_resumed_ends_with_the_same_bits(env, stop, tmp_path):
     setup = setup_of("wsrl", env, {"total_timesteps": 120}, {"num_critics": 2}, agent_config=ONLINE)
     whole = trained(setup, tmp_path / "whole")
@@ -100,7 +107,7 @@ def test_wsrl_stopped_and_resumed_ends_with_the_same_bits(env, stop, tmp_path):
     assert {k: v.tolist() for k, v in ours.items()} == {k: v.tolist() for k, v in theirs.items()}
 
 
-@pytest.mark.parametrize("env", [OURS, THEIRS])
+@pytest.mark.parametrize("env", [THEIRS, slow(OURS)])
 def test_nothing_is_learned_during_warm_up_and_something_after(env, tmp_path):
     setup = setup_of("wsrl", env, learner={"num_critics": 2}, agent_config=ONLINE)
     short = dataclasses.replace(setup, run=dataclasses.replace(setup.run, total_timesteps=40))
@@ -147,7 +154,7 @@ def test_seeds_begin_from_the_learner_of_their_own(data, tmp_path):
         to_learn.build(setup_of("wsrl", learner={"num_critics": 2}, **given)).start()
 
 
-@pytest.mark.parametrize("retain", ["mixed", "append"])
+@pytest.mark.parametrize("retain", ["mixed", slow("append")])
 def test_offline_data_can_be_retained(retain, data, tmp_path):
     config = ONLINE | {"retain": retain}
     result = trained(setup_of("rlpd", dataset=DATA, learner={"num_critics": 2}, agent_config=config), tmp_path / "run")
