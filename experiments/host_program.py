@@ -4,6 +4,7 @@ Letters: S seeds, B environments of each, W = S * B, K test episodes, n iteratio
 """
 
 import functools
+import warnings
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..agents.off_policy.learning import over_updates
-from ..agents.off_policy.outside import Outside
+from ..agents.off_policy.outside import Outside, Tape
 from ..envs.stepping import Ended
 from .evaluation import TEST_SEED, Scores
 from .foreign import ForeignEnv, succeeded
@@ -108,10 +109,12 @@ class HostProgram(Program):
                 self._worlds.skip(int(i))
                 lost.append(int(i))
         if lost:
-            gone = np.zeros(len(self._worlds), bool)
-            gone[lost] = True
-            moved = tape.replace(episode=tape.episode + gone, length=np.where(gone, 0, tape.length))
-            state = state.replace(tape=jax.tree.map(jnp.asarray, self._by_seed(moved)))
+            warnings.warn(
+                f"environment {self.env.id} does not repeat its episodes: "
+                f"{len(lost)} of {len(self._worlds)} go on with their next",
+                stacklevel=2,
+            )
+            state = state.replace(tape=self._by_seed(_without(tape, lost)))
         if lost or not begun.all():
             return self._call("decide", self._decide, (state, self._by_seed(stack(self._worlds.obs))))
         return state
@@ -206,3 +209,11 @@ class HostProgram(Program):
                     columns[name][seed, used[seed]] = value
                 used[seed] += 1
         return Ended(task=np.zeros((*shape, 0), np.float32), meta=(), **columns)
+
+
+def _without(tape: Tape, lost: list[int]) -> Tape:
+    """The tape (W, ...) with these episodes given up for their next."""
+    episode, length = np.array(tape.episode), np.array(tape.length)
+    episode[lost] += 1
+    length[lost] = 0
+    return tape.replace(episode=jnp.asarray(episode), length=jnp.asarray(length))

@@ -4,7 +4,6 @@ Letters: W environments (of all seeds), each with the running episode that a `Ta
 """
 
 import dataclasses
-import warnings
 from typing import Any
 
 import gymnasium
@@ -108,9 +107,4 @@ def worlds_of(env: ForeignEnv, tape: Any) -> tuple[Worlds, list[int]]:
         if not worlds.replay(i, tape.actions[i, :length]):
             worlds.skip(i)
             lost.append(i)
-    if lost:
-        warnings.warn(
-            f"environment {env.id} does not repeat its episodes: {len(lost)} of {len(worlds)} go on with their next",
-            stacklevel=2,
-        )
     return worlds, lost

@@ -75,7 +75,7 @@ def test_a_bonus_that_counts_nothing_changes_nothing(key):
     assert same_bits(plain, other.replace(bonus=None))
 
 
-@pytest.mark.parametrize("name", BONUSES)
+@pytest.mark.parametrize("name", ["ride", *(pytest.param(n, marks=pytest.mark.slow) for n in BONUSES if n != "ride")])
 def test_every_bonus_resumes_with_the_same_bits(name):
     agent = agent_with(BONUSES[name])
     assert isinstance(agent, OnlineAgent)
@@ -90,7 +90,7 @@ def test_every_bonus_resumes_with_the_same_bits(name):
     assert same_bits(whole, program.advance(restored, 1)[0])
 
 
-@pytest.mark.parametrize("name", ["ride", *(pytest.param(n, marks=pytest.mark.slow) for n in BONUSES if n != "ride")])
+@pytest.mark.parametrize("name", ["count", *(pytest.param(n, marks=pytest.mark.slow) for n in BONUSES if n != "count")])
 def test_every_bonus_agrees_over_seeds_and_devices(name):
     agent = agent_with(BONUSES[name])
     alone = Program(agent, 1, 2, num_devices=1)

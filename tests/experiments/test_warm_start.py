@@ -53,6 +53,7 @@ def test_every_variant_runs_and_every_ordering_is_judged(config, tmp_path):
     assert [row["step"] for row in rows if row["seed"] == 0] == [0, 50, 100]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_a_study_and_is_taken_up_again(config, tmp_path):
     settings = warm_start.online_settings(config, "", "scratch", {})
     with pytest.raises(InterruptedRun) as error:
