@@ -77,17 +77,16 @@ def complete(given: Mapping[str, Any]) -> RunConfig:
     )
 
 
-def build(setup: RunConfig, **extra: Any) -> Any:
-    """The agent of a configuration, with its environment and teacher; to act, or to learn from these alone.
+def build(setup: RunConfig) -> Any:
+    """The agent of a configuration, with its environment and teacher: to act, or to learn from these alone.
 
-    Args:
-      extra: further fields of the agent; `to_learn.build` knows those with which it learns.
+    See `to_learn.build` for what else it may learn from.
     """
     env, entry = make_env(setup.env, setup.env_kwargs), _agent(setup.agent)
     teacher = config.build(_teacher(setup.teacher).load(), setup.teacher_config, "teacher_config")
     agent_config = config.build(entry.load_config(), setup.agent_config, "agent_config")
     factory = catalog.resolve(entry.outside) if isinstance(env, ForeignEnv) else entry.load()
-    return factory(env=env, teacher=teacher, config=agent_config, **extra)
+    return factory(env=env, teacher=teacher, config=agent_config)
 
 
 def read_setup(run_dir: Path) -> RunConfig:

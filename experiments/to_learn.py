@@ -3,6 +3,7 @@
 Both are read when a run begins to need them, so that one which goes on without them does not miss them.
 """
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,12 @@ def build(setup: RunConfig) -> Any:
     Raises:
       InputFileError: a data set that cannot be used.
     """
-    agent_extras: dict[str, Any] = {}
+    agent = assemble.build(setup)
     if setup.dataset is not None:
-        agent = assemble.build(setup)
-        agent_extras["data"] = load_data(setup.dataset, agent.config, agent.env)
+        agent = dataclasses.replace(agent, data=load_data(setup.dataset, agent.config, agent.env))
     if setup.start_from is not None:
-        agent_extras["start"] = learners_of(setup.start_from, setup.run.num_seeds)
-    return assemble.build(setup, **agent_extras)
+        agent = dataclasses.replace(agent, start=learners_of(setup.start_from, setup.run.num_seeds))
+    return agent
 
 
 def load_data(dataset: str, agent_config: Any, env: Any) -> Any:

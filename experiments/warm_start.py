@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 ENV = "palaestra/PointMaze_Medium-v0"
+VALUED = ("wsrl", "no warm-up")  # whose values of the data are followed
+WITH_DATA = ("retain half", "rlpd")
 VARIANTS = ("wsrl", "no warm-up", "retain half", "rlpd", "scratch", "calql", "iql", "plain")
 
 
@@ -116,6 +118,7 @@ class MotorConfig(QuickConfig):
 
 def main(config: QuickConfig) -> dict[str, Any]:
     """Makes the data, pre-trains, goes on in every way; writes results, figure and report."""
+    from .data_values import value_drop
     from .files import write_json
     from .plot_style import save_png
     from .report import write_report
@@ -127,7 +130,7 @@ def main(config: QuickConfig) -> dict[str, Any]:
     starts = {name: pretrain(config, dataset, name, out) for name in needed_starts(config)}
     runs = {variant: go_on(config, dataset, variant, starts, out) for variant in config.variants}
     curves = {variant: read_curves(run, refs) for variant, run in runs.items()}
-    drops = {variant: value_drop_of(run) for variant, run in runs.items() if variant in ("wsrl", "no warm-up")}
+    drops = {variant: value_drop(run) for variant, run in runs.items() if variant in VALUED}
     verdicts = judge(curves, drops)
     rows = [variant_row(variant, c, drops.get(variant)) for variant, c in curves.items()]
     orderings = [
@@ -195,17 +198,16 @@ def pretrain(config: QuickConfig, dataset: str, name: str, out: Path) -> Path:
 
 def go_on(config: QuickConfig, dataset: str, variant: str, starts: Mapping[str, Path], out: Path) -> Path:
     """Runs one variant online; returns its run."""
+    from . import assemble
     from .data_values import DataValues
     from .datasets.load import load
     from .study_runs import train_run
 
     settings = online_settings(config, dataset, variant, starts)
-    data = load(dataset).transitions
-    few = np.linspace(0, len(data.reward) - 1, 1000).astype(int)
     callbacks = []
-    if variant in ("wsrl", "no warm-up"):
-        from . import assemble
-
+    if variant in VALUED:
+        data = load(dataset).transitions
+        few = np.linspace(0, len(data.reward) - 1, 1000).astype(int)
         agent = assemble.build(assemble.complete(settings))
         callbacks.append(DataValues(agent, data.obs[few], data.action[few], config.num_seeds))
     return train_run(settings, out / variant.replace(" ", "_"), config.overwrite, callbacks)
@@ -225,14 +227,14 @@ def online_settings(config: QuickConfig, dataset: str, variant: str, starts: Map
     }
     if variant in ("no warm-up", "calql", "iql"):
         online["warmup"] = rows
-    if variant in ("retain half", "rlpd"):
+    if variant in WITH_DATA:
         online["retain"] = "mixed"
     settings = _settings(config, agents.get(variant, "wsrl"), config.online_steps, config.evaluations)
     settings["run"] |= {"eval_first": True}
     settings |= {"agent_config": online}
     if start is not None:
         settings["start_from"] = str(starts[start])
-    if variant in ("retain half", "rlpd"):
+    if variant in WITH_DATA:
         settings["dataset"] = dataset
     return settings
 
@@ -247,12 +249,6 @@ def read_curves(run: Path, refs: tuple[float, float]) -> Any:
     returns = {(row["seed"], row["step"]): row["eval/mean_reward"] for row in rows}
     scores = np.array([[returns[seed, step] for step in steps] for seed in seeds])
     return Curves(np.array(steps), 100.0 * (scores - refs[0]) / (refs[1] - refs[0]))
-
-
-def value_drop_of(run: Path) -> np.ndarray:
-    from .data_values import value_drop
-
-    return value_drop(run)
 
 
 def variant_row(variant: str, curves: Any, drop: np.ndarray | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from gymnasium import Space
 from ...envs.errors import OptionError, short
 from ..spaces import BoxHead, action_head, flatten_observation, learner_view, observation_size
 from .contract import Learned, Learner
-from .transitions import ACTION_LIMIT
+from .transitions import ACTION_LIMIT, require_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,3 +70,41 @@ class Interface:
         policy = learner.policy(learned, flat)
         action = policy.mode() if likeliest else policy.sample(key)
         return jnp.clip(action, -ACTION_LIMIT, ACTION_LIMIT)
+
+
+class Acting:
+    """An agent whose learner acts in an environment.
+
+    Attributes:
+      env: with observation and action spaces.
+      config: with a `learner`.
+      data: transitions that it may learn from, or None.
+    """
+
+    env: Any
+    config: Any
+    data: Any
+
+    @property
+    def learner(self) -> Learner:
+        learner: Learner = self.config.learner
+        return learner
+
+    @property
+    def interface(self) -> Interface:
+        return Interface(self.env.observation_space, self.env.action_space)
+
+    def act(self, key: jax.Array, state: Any, obs: Any, deterministic: bool = False) -> jax.Array:
+        """Actions for the environment from observations with any leading axes; `key` is consumed."""
+        flat = self.interface.flat(obs)
+        return self.interface.head.to_env(self.interface.choose(key, self.learner, state.learned, flat, deterministic))
+
+    def check_data(self) -> None:
+        """Refuses spaces that this learner does not take, and data that is not the environment's.
+
+        Raises:
+          OptionError: either of them.
+        """
+        sizes = self.interface.obs_size, self.interface.action_size
+        if self.data is not None:
+            require_sizes(self.data, *sizes)

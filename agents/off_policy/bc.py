@@ -11,13 +11,12 @@ import jax.numpy as jnp
 from flax import struct
 
 from ..distributions import TanhNormal
-from ..optimizer import Scalar, init_adam, plain_adam_step
+from ..optimizer import Scalar, plain_adam_step
 from .config import Nets, require_at_least
 from .contract import Learned, Metrics
 from .networks import apply, num_actions
+from .steps import Batches, fresh
 from .transitions import Transitions
-
-ADAM_EPSILON = 1e-8
 
 
 class Hyper(struct.PyTreeNode):
@@ -27,7 +26,7 @@ class Hyper(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class BC:
+class BC(Batches):
     """Behaviour cloning with a squashed Gaussian.
 
     Attributes:
@@ -45,24 +44,10 @@ class BC:
     def __post_init__(self) -> None:
         require_at_least(self, 1, "utd", "batch_size")
 
-    @property
-    def rows(self) -> int:
-        """Transitions in one `update`."""
-        return self.utd * self.batch_size
-
-    @property
-    def needs_returns(self) -> bool:
-        return False
-
     def init(self, key: jax.Array, obs_size: int, action_size: int) -> Learned:
         """A fresh learner; `key` is consumed."""
         actor = self.nets.policy(action_size).init(key, jnp.zeros((1, obs_size)))
-        return Learned(
-            params={"actor": actor},
-            target_params={},
-            opt_state={"actor": init_adam(actor, ADAM_EPSILON)},
-            hyper=jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), self.hyper),
-        )
+        return fresh({"actor": actor}, self.hyper)
 
     def policy(self, learned: Learned, obs: jax.Array) -> TanhNormal:
         """The policy at observations (..., O)."""
@@ -71,8 +56,7 @@ class BC:
     def update(self, key: jax.Array, learned: Learned, batch: Transitions) -> tuple[Learned, Metrics]:
         """U passes on B transitions each; nothing is drawn."""
         del key
-        parts = jax.tree.map(lambda x: x.reshape(self.utd, self.batch_size, *x.shape[1:]), batch)
-        learned, losses = jax.lax.scan(self._pass, learned, parts)
+        learned, losses = jax.lax.scan(self._pass, learned, self.parts(batch))
         return learned, {"train/actor_loss": jnp.mean(losses)}
 
     def _pass(self, learned: Learned, batch: Transitions) -> tuple[Learned, jax.Array]:

@@ -15,14 +15,13 @@ from flax import struct
 
 from ...envs.errors import OptionError
 from ..distributions import Normal
-from ..optimizer import Scalar, init_adam, plain_adam_step
+from ..optimizer import Scalar, plain_adam_step
 from .config import Nets, require_at_least
 from .contract import Learned, Metrics
 from .losses import advantage_weight, expectile_loss, td_error, td_target
 from .networks import apply, num_actions
+from .steps import Batches, draw_members, follow, fresh
 from .transitions import Transitions
-
-ADAM_EPSILON = 1e-8
 
 
 class Hyper(struct.PyTreeNode):
@@ -36,7 +35,7 @@ class Hyper(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class IQL:
+class IQL(Batches):
     """Implicit Q-learning.
 
     Attributes:
@@ -65,31 +64,16 @@ class IQL:
         if not 0.0 <= self.dropout < 1.0:
             raise OptionError(f"dropout={self.dropout}; expected a share in [0, 1)", key="dropout")
 
-    @property
-    def rows(self) -> int:
-        """Transitions in one `update`."""
-        return self.utd * self.batch_size
-
-    @property
-    def needs_returns(self) -> bool:
-        return False
-
     def init(self, key: jax.Array, obs_size: int, action_size: int) -> Learned:
         """A fresh learner; `key` is consumed."""
         key_actor, key_critic, key_value = jax.random.split(key, 3)
         obs, action = jnp.zeros((1, obs_size)), jnp.zeros((1, action_size))
-        critic = self.nets.critics(self.num_critics).init(key_critic, obs, action)
-        params: dict[str, Any] = {
+        params = {
             "actor": self.nets.policy(action_size, self.dropout).init(key_actor, obs),
-            "critic": critic,
+            "critic": self.nets.critics(self.num_critics).init(key_critic, obs, action),
             "value": self.nets.value().init(key_value, obs),
         }
-        return Learned(
-            params=params,
-            target_params={"critic": jax.tree.map(jnp.copy, critic)},
-            opt_state={name: init_adam(tree, ADAM_EPSILON) for name, tree in params.items()},
-            hyper=jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), self.hyper),
-        )
+        return fresh(params, self.hyper)
 
     def policy(self, learned: Learned, obs: jax.Array) -> Normal:
         """The policy at observations (..., O)."""
@@ -102,9 +86,8 @@ class IQL:
 
     def update(self, key: jax.Array, learned: Learned, batch: Transitions) -> tuple[Learned, Metrics]:
         """U passes on B transitions each; `key` is consumed."""
-        parts = jax.tree.map(lambda x: x.reshape(self.utd, self.batch_size, *x.shape[1:]), batch)
         keys = jax.random.split(key, self.utd)
-        learned, metrics = jax.lax.scan(lambda s, x: self._pass(x[0], s, x[1]), learned, (keys, parts))
+        learned, metrics = jax.lax.scan(lambda s, x: self._pass(x[0], s, x[1]), learned, (keys, self.parts(batch)))
         return learned, jax.tree.map(lambda x: jnp.mean(x, 0), metrics)
 
     def _pass(self, key: jax.Array, learned: Learned, batch: Transitions) -> tuple[Learned, Metrics]:
@@ -133,13 +116,11 @@ class IQL:
         for name, loss in losses.items():
             metrics[f"train/{name}_loss"], gradient = jax.value_and_grad(loss)(params[name])
             after[name], states[name] = plain_adam_step(params[name], gradient, states[name], hyper.rate)
-        follow = lambda new, old: hyper.target_rate * new + (1.0 - hyper.target_rate) * old  # noqa: E731
-        moved = jax.tree.map(follow, after["critic"], learned.target_params["critic"])
-        return learned.replace(params=after, opt_state=states, target_params={"critic": moved}), metrics
+        return follow(learned.replace(params=after, opt_state=states), hyper.target_rate), metrics
 
     def _reached(self, key: jax.Array, learned: Learned, batch: Transitions) -> jax.Array:
         """Values (B,) of the data's actions by the least of M target critics; `key` is consumed."""
-        members = jax.random.permutation(key, self.num_critics)[: self.target_members]
+        members = draw_members(key, self.target_members, self.num_critics)
         params = jax.tree.map(lambda x: x[members], learned.target_params["critic"])
         values: jax.Array = apply(self.nets.critics(self.target_members), params, batch.obs, batch.action)
         return jnp.min(values, 0)

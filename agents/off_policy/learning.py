@@ -18,13 +18,13 @@ from flax import struct
 
 from ...envs.errors import OptionError
 from ..gating import when
-from .acting import Interface
+from .acting import Acting
 from .config import Rewards, require_at_least
 from .continuing import carry_over, hold_still
-from .contract import Learned, Learner, Metrics
+from .contract import Learned, Metrics
 from .replay import Replay, add, add_with_return, draw, draw_appended, draw_mixed, init_replay
 from .sac import SAC
-from .transitions import ACTION_LIMIT, Transitions, require_sizes
+from .transitions import ACTION_LIMIT, Transitions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ S = TypeVar("S", bound=State)
 
 
 @dataclasses.dataclass(frozen=True)
-class Learning:
+class Learning(Acting):
     """What agents that learn while they act have in common.
 
     Attributes:
@@ -133,28 +133,17 @@ class Learning:
     start: Callable[[], Learned] | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        config, interface = self.config, self.interface
-        sizes = interface.obs_size, interface.action_size
-        if self.data is not None:
-            require_sizes(self.data, *sizes)
+        self.check_data()
+        config = self.config
         if self.learner.needs_returns and config.buffer_size < self.env.horizon + config.fresh_rows:
             least = self.env.horizon + config.fresh_rows
             expected = f"at least {least} for a calibrated learner: an episode that goes on, and an update"
             raise OptionError(f"buffer_size={config.buffer_size}; expected {expected}", key="buffer_size")
 
     @property
-    def learner(self) -> Learner:
-        learner: Learner = self.config.learner
-        return learner
-
-    @property
     def steps_per_iteration(self) -> int:
         """Environment steps in one iteration."""
         return self.config.num_envs * self.config.start_every
-
-    @property
-    def interface(self) -> Interface:
-        return Interface(self.env.observation_space, self.env.action_space)
 
     def _begun(self, key: jax.Array) -> tuple[Learned, Replay]:
         """A fresh learner and a vacant replay; `key` is consumed."""
@@ -165,11 +154,6 @@ class Learning:
     def begin_from(self, state: S, start: Learned) -> S:
         """A fresh state with what an earlier learner has learned: networks, targets and, unless reset, optimisers."""
         return state.replace(learned=carry_over(state.learned, start, not self.config.reset_optimizer))
-
-    def act(self, key: jax.Array, state: State, obs: Any, deterministic: bool = False) -> jax.Array:
-        """Actions for the environment from observations with any leading axes; `key` is consumed."""
-        flat = self.interface.flat(obs)
-        return self.interface.head.to_env(self.interface.choose(key, self.learner, state.learned, flat, deterministic))
 
     def update(self, key: jax.Array, state: S, batch: Transitions) -> tuple[S, Metrics]:
         """One gradient phase on given transitions; `key` is consumed."""

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from flax import struct
 
 from ...envs.tasks import TaskSource
-from .acting import Interface
+from .acting import Acting
 from .config import Rewards, require_at_least
-from .contract import Learned, Learner, Metrics
+from .contract import Learned, Metrics
 from .replay import draw_rows
 from .sac import SAC
-from .transitions import Transitions, require_sizes
+from .transitions import Transitions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class State(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class Offline:
+class Offline(Acting):
     """A learner on a data set.
 
     Attributes:
@@ -68,35 +68,18 @@ class Offline:
     step_unit = "updates"
 
     def __post_init__(self) -> None:
-        interface = self.interface
-        sizes = interface.obs_size, interface.action_size
-        if self.data is not None:
-            require_sizes(self.data, *sizes)
-
-    @property
-    def learner(self) -> Learner:
-        learner: Learner = self.config.learner
-        return learner
+        self.check_data()
 
     @property
     def steps_per_iteration(self) -> int:
         """Gradient phases in one `train_step`; nothing else happens that could be counted."""
         return self.config.updates_per_iteration
 
-    @property
-    def interface(self) -> Interface:
-        return Interface(self.env.observation_space, self.env.action_space)
-
     def init(self, key: jax.Array) -> State:
         """A fresh learner; `key` is consumed."""
         key_learner, key_rest = jax.random.split(key)
         learned = self.interface.init(key_learner, self.learner)
         return State(learned=learned, key=key_rest, updates=jnp.zeros((), jnp.int32))
-
-    def act(self, key: jax.Array, state: State, obs: Any, deterministic: bool = False) -> jax.Array:
-        """Actions for the environment from observations with any leading axes; `key` is consumed."""
-        flat = self.interface.flat(obs)
-        return self.interface.head.to_env(self.interface.choose(key, self.learner, state.learned, flat, deterministic))
 
     def update(self, key: jax.Array, state: State, batch: Transitions) -> tuple[State, Metrics]:
         """One gradient phase on given transitions; `key` is consumed."""

@@ -19,7 +19,7 @@ from flax import struct
 
 from ...envs.errors import OptionError
 from ..distributions import TanhNormal
-from ..optimizer import Scalar, coast, init_adam, plain_adam_step
+from ..optimizer import Scalar, coast, plain_adam_step
 from .config import Nets, require_at_least
 from .contract import Learned, Metrics
 from .least import is_worthwhile, least_value
@@ -34,9 +34,9 @@ from .losses import (
     uniform_log_density,
 )
 from .networks import apply, num_actions
+from .steps import Batches, draw_members, follow, fresh
 from .transitions import Transitions
 
-ADAM_EPSILON = 1e-8
 ActorGradient = tuple[jax.Array, jax.Array, Any]  # loss, log-densities (N,) of the drawn actions, gradient
 ValueOf = Callable[[jax.Array], jax.Array]  # of actions (N, A)
 
@@ -81,7 +81,7 @@ class Conservative:
 
 
 @dataclasses.dataclass(frozen=True)
-class SAC:
+class SAC(Batches):
     """Soft actor-critic.
 
     Attributes:
@@ -133,11 +133,6 @@ class SAC:
         return self.num_critics if members is None else members
 
     @property
-    def rows(self) -> int:
-        """Transitions in one `update`."""
-        return self.utd * self.batch_size
-
-    @property
     def needs_returns(self) -> bool:
         return self.conservative is not None and self.conservative.calibrated
 
@@ -145,20 +140,14 @@ class SAC:
         """A fresh learner; `key` is consumed."""
         key_actor, key_critic = jax.random.split(key)
         obs, action = jnp.zeros((1, obs_size)), jnp.zeros((1, action_size))
-        critic = self.nets.critics(self.num_critics).init(key_critic, obs, action)
         params: dict[str, Any] = {
             "actor": self.nets.policy(action_size).init(key_actor, obs),
-            "critic": critic,
+            "critic": self.nets.critics(self.num_critics).init(key_critic, obs, action),
             "temperature": jnp.asarray(raw_multiplier(1.0)),
         }
         if self.conservative is not None and self.conservative.gap is not None:
             params["weight"] = jnp.asarray(raw_multiplier(self.conservative.weight))
-        return Learned(
-            params=params,
-            target_params={"critic": jax.tree.map(jnp.copy, critic)},
-            opt_state={name: init_adam(tree, ADAM_EPSILON) for name, tree in params.items()},
-            hyper=jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), self.hyper),
-        )
+        return fresh(params, self.hyper)
 
     def policy(self, learned: Learned, obs: jax.Array) -> TanhNormal:
         """The policy at observations (..., O)."""
@@ -172,7 +161,7 @@ class SAC:
     def update(self, key: jax.Array, learned: Learned, batch: Transitions) -> tuple[Learned, Metrics]:
         """U critic steps on B transitions each, then one step of actor and temperature; `key` is consumed."""
         key_critic, key_actor = jax.random.split(key)
-        parts = jax.tree.map(lambda x: x.reshape(self.utd, self.batch_size, *x.shape[1:]), batch)
+        parts = self.parts(batch)
         keys = jax.random.split(key_critic, self.utd)
         if self.utd == 1:  # without a loop around it XLA fuses more
             learned, metrics = self.critic_step(keys[0], learned, jax.tree.map(lambda x: x[0], parts))
@@ -202,10 +191,7 @@ class SAC:
             excess = metrics["train/conservative_penalty"] - (self.conservative.gap or 0.0)
             gradients["weight"] = jax.grad(lambda raw: -multiplier(raw) * excess)(learned.params["weight"])
         learned = self._step(learned, gradients, idle=("actor", "temperature"))
-        rate = learned.hyper.target_rate
-        follow = lambda new, old: rate * new + (1.0 - rate) * old  # noqa: E731
-        moved = jax.tree.map(follow, learned.params["critic"], learned.target_params["critic"])
-        return learned.replace(target_params={"critic": moved}), metrics
+        return follow(learned, learned.hyper.target_rate), metrics
 
     def actor_step(self, key: jax.Array, learned: Learned, batch: Transitions) -> tuple[Learned, Metrics]:
         """One step of actor and temperature; `key` is consumed."""
@@ -260,7 +246,7 @@ class SAC:
     def target(self, key: jax.Array, learned: Learned, batch: Transitions) -> jax.Array:
         """What the critics regress on, (B,), from M of the target critics; `key` is consumed."""
         key_action, key_members = jax.random.split(key)
-        members = self._draw_members(key_members, self.target_members)
+        members = draw_members(key_members, self.target_members, self.num_critics, self.draw_repeats)
         params = jax.tree.map(lambda x: x[members], learned.target_params["critic"])
         count, size = self.target_draws, batch.reward.shape[0]
         obs = jnp.repeat(batch.next_obs, count, 0)
@@ -300,7 +286,7 @@ class SAC:
             wide = jnp.broadcast_to(obs[:, None], (size, count, obs.shape[-1]))
             action, log_prob = self.policy(learned, wide).sample_and_log_prob(key)
             actions, densities = [*actions, action], [*densities, log_prob]
-        members = self._draw_members(key_members, self.penalized)
+        members = draw_members(key_members, self.penalized, self.num_critics, self.draw_repeats)
         return members, jnp.concatenate(actions, 1), jnp.concatenate(densities, 1)
 
     def _penalty(self, params: Any, batch: Transitions, values: jax.Array, draws: Any) -> jax.Array:
@@ -318,12 +304,6 @@ class SAC:
             bound = jnp.where(by_policy, jnp.broadcast_to(batch.return_to_go[:, None], (size, count)), -jnp.inf)
             drawn = jnp.maximum(drawn, jnp.broadcast_to(bound, drawn.shape))
         return conservative_penalty(drawn, log_density if self.conservative.importance else None, values)
-
-    def _draw_members(self, key: jax.Array, count: int) -> jax.Array:
-        """Indices (count,) of critics; `key` is consumed."""
-        if self.draw_repeats:
-            return jax.random.randint(key, (count,), 0, self.num_critics)
-        return jax.random.permutation(key, self.num_critics)[:count]
 
     def _step(self, learned: Learned, gradients: dict[str, Any], idle: tuple[str, ...]) -> Learned:
         """An optimiser step of the networks with gradients; the idle ones stay or coast."""

@@ -12,7 +12,6 @@ from flax import struct
 from ...envs.stepping import take_row
 from .. import assemble
 from ..checkpoint import CheckpointStore, load
-from ..config import merge
 from ..errors import ExitCode, ResourceError, UsageError, problem
 from ..programs import program_for
 from ..progress import choose_progress
@@ -24,7 +23,6 @@ from .requests import Request
 
 TRAIN_STEPS = 200_000
 SAVE_EVERY = 10_000  # steps between checkpoints
-LEARNER: dict[str, Any] = {}  # settings of the learner that are not SAC's defaults
 
 
 class Trained(struct.PyTreeNode):
@@ -127,7 +125,7 @@ def training_of(request: Request) -> RunConfig:
             "env": request.env_id,
             "env_kwargs": request.env_kwargs,
             "agent": "sac",
-            "agent_config": merge(agent, {"learner": LEARNER}),
+            "agent_config": agent,
             "teacher": "random" if request.tasks == "space" else "fixed",
             "run": {
                 "total_timesteps": total,

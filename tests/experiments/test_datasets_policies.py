@@ -14,6 +14,7 @@ from palaestra.agents.off_policy.config import Rewards
 from palaestra.agents.off_policy.replay import add, init_replay
 from palaestra.agents.off_policy.transitions import Transitions
 from palaestra.experiments import assemble
+from palaestra.experiments.config import merge
 from palaestra.experiments.datasets import policies, training
 from palaestra.experiments.datasets.acting import Returns
 from palaestra.experiments.datasets.generators import find, make
@@ -40,11 +41,17 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("runs")
 
 
+def small(setup):
+    """A run with a learner of a few weights."""
+    learner = {"nets": {"actor": [8], "critic": [8]}, "batch_size": 8}
+    return dataclasses.replace(setup, agent_config=merge(setup.agent_config, {"learner": learner}))
+
+
 @pytest.fixture(autouse=True)
 def tiny(folder, datasets, monkeypatch):
     """Learners that learn nothing in no time; every checkpoint is good enough for everything."""
     monkeypatch.setenv("PALAESTRA_RUNS", str(folder))
-    monkeypatch.setattr(training, "LEARNER", {"nets": {"actor": [8], "critic": [8]}, "batch_size": 8})
+    monkeypatch.setattr(training, "training_of", lambda request, of=training.training_of: small(of(request)))
     monkeypatch.setattr(policies, "own_reference", lambda env_id: SCALE)
     monkeypatch.setattr(training, "_save_every", lambda total: total // CHECKPOINTS)
     for name, value in (

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 import pytest
 from palaestra.experiments import assemble, to_learn
-from palaestra.experiments.checkpoint import to_arrays
 from palaestra.experiments.datasets.about import about_env
 from palaestra.experiments.datasets.episodes import Episode
 from palaestra.experiments.datasets.store import write_dataset
 from palaestra.experiments.errors import InputFileError, UsageError
 from palaestra.experiments.metrics import read_rows
 from palaestra.experiments.records import read_episodes
-from palaestra.experiments.runner import Callback, train
+from palaestra.experiments.runner import train
+from stopping import StopAt, bits
 
 NETS = {"actor": [8], "critic": [8]}
 SMALL = {"nets": NETS, "batch_size": 8}
@@ -24,18 +24,6 @@ OURS, THEIRS = "palaestra/Pendulum-v0", "Pendulum-v1"
 DATA = "palaestra/Pendulum/test-v0"
 ONLINE = {"warmup": 40, "warmup_actions": "policy", "buffer_size": 300, "start_every": 20}
 RUN = {"total_timesteps": 120, "log_every": 20, "eval_every": 60, "eval_episodes": 2, "save_every": 20, "keep": 9}
-
-
-class StopAt(Callback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_chunk_end(self, rows, state):
-        return rows[0]["step"] < self.step
-
-
-def bits(state):
-    return {name: array.tobytes() for name, array in to_arrays(state)[0].items()}
 
 
 @pytest.fixture(autouse=True)

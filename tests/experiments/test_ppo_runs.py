@@ -7,22 +7,14 @@ import pytest
 from palaestra.agents.ppo import PPO, Config
 from palaestra.curricula.random import Random
 from palaestra.envs.registration import make_functional
-from palaestra.experiments.checkpoint import to_arrays
 from palaestra.experiments.metrics import read_rows
 from palaestra.experiments.records import read_curriculum, read_episodes
-from palaestra.experiments.runner import Callback, train
+from palaestra.experiments.runner import train
 from palaestra.experiments.settings import RunSettings
+from stopping import StopAt, bits
 
 SMALL = Config(hidden=(8,), num_envs=8, rollout_length=16, epochs=1, num_minibatches=2, episode_log=8)
 SETTINGS = RunSettings(total_timesteps=128 * 6, log_every=128, eval_every=256, eval_episodes=2)
-
-
-class StopAt(Callback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_chunk_end(self, rows, state):
-        return rows[0]["step"] < self.step
 
 
 LAYOUTS = [pytest.param(1, id="lanes"), pytest.param(8, id="seeds", marks=pytest.mark.slow)]
@@ -36,8 +28,7 @@ def test_ppo_stopped_and_resumed_ends_with_the_same_bits_on_many_devices(tmp_pat
     whole = train(agent, settings, tmp_path / "whole")
     train(agent, settings, tmp_path / "parts", callbacks=[StopAt(256)])
     parts = train(agent, settings, tmp_path / "parts", resume="must")
-    left, right = to_arrays(whole.state)[0], to_arrays(parts.state)[0]
-    assert {k: v.tobytes() for k, v in left.items()} == {k: v.tobytes() for k, v in right.items()}
+    assert bits(whole.state) == bits(parts.state)
     rows = read_rows(tmp_path / "parts" / "metrics.jsonl")
     assert len(rows) == 6 * num_seeds
     assert {"rollout/ep_rew_mean", "train/value_loss", "teacher/episodes"} <= set(rows[-1])

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 from palaestra.experiments import checkpoint
-from palaestra.experiments.checkpoint import CheckpointStore, to_arrays
+from palaestra.experiments.checkpoint import CheckpointStore
 from palaestra.experiments.errors import NotFiniteError, ResourceError, RunFolderError
 from palaestra.experiments.metrics import read_rows
 from palaestra.experiments.plan import Plan
@@ -16,23 +16,10 @@ from palaestra.experiments.progress import Plain, Silent
 from palaestra.experiments.records import read_curriculum, read_episodes
 from palaestra.experiments.runner import Callback, train
 from palaestra.experiments.settings import RunSettings
+from stopping import StopAt, bits
 
 STEPS = 16  # of the fake agent, in one iteration
 SHORT = RunSettings(total_timesteps=20 * STEPS, log_every=2 * STEPS, eval_every=8 * STEPS, eval_episodes=3)
-
-
-class StopAt(Callback):
-    """Stops as soon as a step is reached."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_chunk_end(self, rows, state):
-        return rows[0]["step"] < self.step
-
-
-def bits(state):
-    return {name: array.tobytes() for name, array in to_arrays(state)[0].items()}
 
 
 def rows_without_time(path):

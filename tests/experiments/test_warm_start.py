@@ -7,8 +7,8 @@ import pytest
 from palaestra.experiments import warm_start
 from palaestra.experiments.errors import ExitCode
 from palaestra.experiments.metrics import read_rows
-from palaestra.experiments.runner import Callback
 from palaestra.experiments.study_runs import InterruptedRun, train_run
+from stopping import StopAt
 
 TINY = warm_start.QuickConfig(
     env="palaestra/PointMaze_UMaze-v0",
@@ -35,11 +35,6 @@ def config(tmp_path, monkeypatch):
     return dataclasses.replace(TINY, out=str(tmp_path / "out"))
 
 
-class StopAt(Callback):
-    def on_chunk_end(self, rows, state):
-        return rows[0]["step"] < 50
-
-
 @pytest.mark.slow
 def test_every_variant_runs_and_every_ordering_is_judged(config, tmp_path):
     found = warm_start.main(config)
@@ -57,7 +52,7 @@ def test_every_variant_runs_and_every_ordering_is_judged(config, tmp_path):
 def test_an_interrupted_run_ends_a_study_and_is_taken_up_again(config, tmp_path):
     settings = warm_start.online_settings(config, "", "scratch", {})
     with pytest.raises(InterruptedRun) as error:
-        train_run(settings, tmp_path / "run", False, [StopAt()])
+        train_run(settings, tmp_path / "run", False, [StopAt(50)])
     assert error.value.code == ExitCode.OK
     assert train_run(settings, tmp_path / "run", False) == tmp_path / "run"
     assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 100
