@@ -127,9 +127,15 @@ STUDIES = _by_name(
     ),
     Entry(
         "warm_start_motor",
-        ".warm_start",
-        ".warm_start:MotorConfig",
+        ".warm_start_motor",
+        ".warm_start_motor:MotorConfig",
         "The same on an electric drive: from data of badly tuned controllers to better control.",
+    ),
+    Entry(
+        "warm_start_walker",
+        ".warm_start_walker",
+        ".warm_start_walker:WalkerConfig",
+        "WSRL on a walker: pre-trained on grass, on over stumps, with and without a curriculum.",
     ),
     Entry(
         "subgoals_quick",

@@ -76,6 +76,7 @@ WSRL_ORDERINGS = (
     Ordering("W5", "two plain critics and one update a step end lower", "final", "wsrl", "plain"),
     Ordering("W6", "without pre-training there is more to regret", "regret", "scratch", "wsrl"),
     Ordering("W7", "without warm-up values of offline data drop further", "drop", "no warm-up", "wsrl"),
+    Ordering("leak", "optimisers that coast end at most 5 points higher", "final", "wsrl", "coasting", -5.0),
 )
 
 

@@ -10,11 +10,12 @@ from .switching import Curves
 LINES = ("-", "--", ":")  # for more variants than colours
 
 
-def curves_figure(curves: Mapping[str, Curves], warmup: int = 0, heading: str = "From data to acting") -> Any:
+def curves_figure(curves: Mapping[str, Curves], warmup: int, others: Mapping[str, float]) -> Any:
     """Normalised score over environment steps since the switch, one line per variant.
 
     Args:
       warmup: steps that are shaded; 0 for none.
+      others: scores of what does not learn, as level lines.
     """
     palette = colors(curves)
     with style():
@@ -27,21 +28,27 @@ def curves_figure(curves: Mapping[str, Curves], warmup: int = 0, heading: str = 
             dash = LINES[i // len(PALETTE) % len(LINES)]
             axis.plot(curve.steps, middle, color=palette[name], linestyle=dash, label=name, linewidth=1.5)
             axis.fill_between(curve.steps, low, high, color=palette[name], alpha=0.15, linewidth=0)
+        for i, (name, score) in enumerate(others.items()):
+            axis.axhline(score, color="#5b6472", linestyle=LINES[i % len(LINES)], label=name, linewidth=1)
         axis.set_ylabel("normalised score")
         steps_axis(axis, "environment steps since the switch, per seed")
         axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
         explanation = "Interquartile means over seeds with 95 % bootstrap intervals"
-        title(figure, heading, f"{explanation}; shaded: the warm-up." if warmup else f"{explanation}.")
+        title(figure, "From data to acting", f"{explanation}; shaded: the warm-up." if warmup else f"{explanation}.")
     return figure
 
 
-def table(rows: Sequence[Mapping[str, Any]], orderings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Variants and orderings as lines of Markdown."""
-    names = ("offline", "dip", "regret", "final", "drop")
-    lines = ["| variant | offline | dip | regret | final | values drop |", "|---|---|---|---|---|---|"]
+def table(
+    rows: Sequence[Mapping[str, Any]], orderings: Sequence[Mapping[str, Any]], others: Mapping[str, float]
+) -> list[str]:
+    """Variants, orderings and what does not learn as lines of Markdown."""
+    names = ("offline", "dip", "regret", "final", "drop", *(f"final - {name}" for name in others))
+    heads = ("variant", "offline", "dip", "regret", "final", "values drop", *names[5:])
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
         cells = [_interval(row[name]) if name in row else "" for name in names]
         lines.append(f"| {row['variant']} | {' | '.join(cells)} |")
+    lines += [f"| {name} | | | | {score:.3g} |{' |' * (len(heads) - 5)}" for name, score in others.items()]
     lines += ["", "| | claim | difference [95 %] | margin | verdict |", "|---|---|---|---|---|"]
     for row in orderings:
         what = f"{row['claim']}: {row['quantity']}, {row['more']} minus {row['less']}"

@@ -5,14 +5,17 @@ import json
 
 import pytest
 from palaestra.experiments import warm_start
+from palaestra.experiments import warm_start_runs as runs
 from palaestra.experiments.errors import ExitCode
 from palaestra.experiments.metrics import read_rows
 from palaestra.experiments.study_runs import InterruptedRun, train_run
+from palaestra.experiments.warm_start_config import VARIANTS
 from stopping import StopAt
 
 TINY = warm_start.QuickConfig(
     env="palaestra/PointMaze_UMaze-v0",
     env_kwargs={"continuing_task": False, "horizon": 40},
+    data_kwargs={"continuing_task": False, "horizon": 40},
     transitions=200,
     updates=10,
     online_steps=100,
@@ -39,8 +42,8 @@ def config(tmp_path, monkeypatch):
 def test_every_variant_runs_and_every_ordering_is_judged(config, tmp_path):
     found = warm_start.main(config)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [row["variant"] for row in results["rows"]] == list(warm_start.VARIANTS)
-    assert [row["name"] for row in results["orderings"]] == ["W1", "W2", "W3", "W4a", "W4b", "W5", "W6", "W7"]
+    assert [row["variant"] for row in results["rows"]] == list(VARIANTS)
+    assert [row["name"] for row in results["orderings"]] == ["W1", "W2", "W3", "W4a", "W4b", "W5", "W6", "W7", "leak"]
     assert all(len(row["final"]["seeds"]) == 2 for row in results["rows"])
     assert "W7" in found["text"]
     assert (tmp_path / "out" / "curves.png").stat().st_size > 10_000
@@ -50,7 +53,7 @@ def test_every_variant_runs_and_every_ordering_is_judged(config, tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_run_ends_a_study_and_is_taken_up_again(config, tmp_path):
-    settings = warm_start.online_settings(config, "", "scratch", {})
+    settings = runs.online_settings(config, "", "scratch", {})
     with pytest.raises(InterruptedRun) as error:
         train_run(settings, tmp_path / "run", False, [StopAt(50)])
     assert error.value.code == ExitCode.OK
@@ -60,8 +63,8 @@ def test_an_interrupted_run_ends_a_study_and_is_taken_up_again(config, tmp_path)
 
 def test_settings_of_the_variants_differ_in_what_they_are_named_after(config):
     of = {
-        name: warm_start.online_settings(config, "data", name, {"calql": "a", "iql": "b", "calql_plain": "c"})
-        for name in warm_start.VARIANTS
+        name: runs.online_settings(config, "data", name, {"calql": "a", "iql": "b", "calql_plain": "c"})
+        for name in VARIANTS
     }
     assert {name for name, settings in of.items() if "dataset" in settings} == {"retain half", "rlpd"}
     assert {name for name, settings in of.items() if "start_from" not in settings} == {"rlpd", "scratch"}
@@ -69,3 +72,15 @@ def test_settings_of_the_variants_differ_in_what_they_are_named_after(config):
     assert of["no warm-up"]["agent_config"]["warmup"] == 8  # an update's transitions
     assert of["plain"]["agent_config"]["learner"]["num_critics"] == 2
     assert not of["plain"]["agent_config"]["learner"]["nets"]["critic_norm"]
+
+
+def test_optimisers_that_coast_have_rates_that_carry_networks_as_far(config):
+    learners = [
+        runs.online_settings(config, "data", name, {"calql": "a"})["agent_config"]["learner"]
+        for name in ("wsrl", "coasting")
+    ]
+    assert [learner.get("reference_optimizer_leak", False) for learner in learners] == [False, True]
+    steady, coasting = (learner["hyper"] for learner in learners)
+    # Of an update's three steps the critics coast through one, the actor through two.
+    assert coasting["critic_rate"] == pytest.approx(steady["critic_rate"] / 1.5**0.5)
+    assert coasting["actor_rate"] == pytest.approx(steady["actor_rate"] / 3**0.5)
