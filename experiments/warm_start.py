@@ -11,6 +11,8 @@ is tested is the order of things, each with an interval over seeds.
 """
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,28 +39,21 @@ def make_data(config: QuickConfig, run: Path | None = None) -> tuple[str, tuple[
     Args:
       run: whose policies make the data, where a controller does not.
     """
+    from .assemble import read_setup
     from .datasets.generators import make
     from .datasets.names import check_id, folder_of
     from .datasets.reading import open_dataset, reference_scores
-    from .run_config import config_digest
 
     env = config.data_env or config.env
-    digest = config_digest({"env_kwargs": config.data_kwargs, "run": None if run is None else run_digest(run)})[:8]
-    name = f"warm_start-{config.quality}-{config.transitions}-s{config.seed}-{digest}-v0"
+    made_by = None if run is None else read_setup(run).to_plain()
+    digest = hashlib.sha256(json.dumps([dict(config.data_kwargs), made_by], sort_keys=True).encode()).hexdigest()
+    name = f"warm_start-{config.quality}-{config.transitions}-s{config.seed}-{digest[:8]}-v0"
     id = check_id(f"palaestra/{env.removeprefix('palaestra/')}/{name}")
     if not folder_of(id).exists():
         make(env, config.quality, config.transitions, config.seed, env_kwargs=config.data_kwargs, id=id, run=run)
     refs = (0.0, 1.0) if config.sparse else reference_scores(open_dataset(id).metadata)
     assert refs is not None, f"{id} was made without reference scores"
     return id, refs
-
-
-def run_digest(run: Path) -> str:
-    """Changes whenever a setting of the run does that decides a number."""
-    from .assemble import read_setup
-    from .run_config import config_digest
-
-    return config_digest(read_setup(run).to_plain())
 
 
 def compare(

@@ -1,41 +1,61 @@
 """Figure and tables of the studies that go from data to acting."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .plot_style import PALETTE, colors, new_figure, steps_axis, style, title
+import numpy as np
+
+from .plot_style import MUTED, PALETTE, new_figure, style, title
 from .statistics import estimate_curve
 from .switching import Curves
 
-LINES = ("-", "--", ":")  # for more variants than colours
+COLUMNS = 4
+LINES = ("-", "--", ":")
 
 
 def curves_figure(curves: Mapping[str, Curves], warmup: int, others: Mapping[str, float]) -> Any:
-    """Normalised score over environment steps since the switch, one line per variant.
+    """Normalised score over environment steps since the switch: every variant beside the first.
 
     Args:
       warmup: steps that are shaded; 0 for none.
       others: scores of what does not learn, as level lines.
     """
-    palette = colors(curves)
+    first, *rest = curves
+    pairs = [(first, name) for name in rest] or [(first,)]
+    columns = min(COLUMNS, len(pairs))
+    rows = math.ceil(len(pairs) / columns)
     with style():
-        figure = new_figure(7.2, 3.6)
-        axis = figure.subplots()
-        if warmup:
-            axis.axvspan(0, warmup, color="#e9ebef", linewidth=0)
-        for i, (name, curve) in enumerate(curves.items()):
-            middle, low, high = estimate_curve(curve.scores)
-            dash = LINES[i // len(PALETTE) % len(LINES)]
-            axis.plot(curve.steps, middle, color=palette[name], linestyle=dash, label=name, linewidth=1.5)
-            axis.fill_between(curve.steps, low, high, color=palette[name], alpha=0.15, linewidth=0)
-        for i, (name, score) in enumerate(others.items()):
-            axis.axhline(score, color="#5b6472", linestyle=LINES[i % len(LINES)], label=name, linewidth=1)
-        axis.set_ylabel("normalised score")
-        steps_axis(axis, "environment steps since the switch, per seed")
-        axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        explanation = "Interquartile means over seeds with 95 % bootstrap intervals"
-        title(figure, "From data to acting", f"{explanation}; shaded: the warm-up." if warmup else f"{explanation}.")
+        figure = new_figure(max(4.5, 2.3 * columns), 2.0 * rows + 0.9)
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+        for axis, pair in zip(panels, pairs, strict=False):
+            _panel(axis, {name: curves[name] for name in pair}, warmup, others)
+        for axis in panels[len(pairs) :]:
+            axis.set_visible(False)
+        for axis in panels[::columns]:
+            axis.set_ylabel("normalised score")
+        figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05)
+        explanation = "Over thousands of environment steps since the switch: interquartile means over seeds with 95 % "
+        explanation += f"bootstrap intervals; {first} in grey in every panel"
+        title(figure, "From data to acting", f"{explanation}{'; shaded: its warm-up' if warmup else ''}.")
     return figure
+
+
+def _panel(axis: Any, curves: Mapping[str, Curves], warmup: int, others: Mapping[str, float]) -> None:
+    *grey, shown = curves
+    if warmup:
+        axis.axvspan(0, warmup / 1000, color="#e9ebef", linewidth=0)
+    for name, curve in curves.items():
+        middle, low, high = estimate_curve(curve.scores)
+        steps = np.asarray(curve.steps) / 1000
+        color = MUTED if name in grey else PALETTE[0]
+        axis.plot(steps, middle, color=color, linewidth=1.4)
+        axis.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
+    for i, (name, score) in enumerate(others.items()):
+        axis.axhline(score, color=PALETTE[1], linestyle=LINES[i % len(LINES)], label=name, linewidth=1)
+    if others:
+        axis.legend(fontsize=7, frameon=False, loc="lower right")
+    axis.set_title(shown)
 
 
 def table(

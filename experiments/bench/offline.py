@@ -8,7 +8,9 @@ where a host steps the environment, many where a data set or an environment of o
 
 Peers: `_written_out.py`, the update as the reference code of WSRL does it, which evaluates every critic; SAC of SBX,
 run by the Python that the environment variable PALAESTRA_SBX_PYTHON names; SAC of Stable-Baselines3, which needs the
-extra `sb3`. Those that are not there are left out. Data sets are written beside Minari's own writer.
+extra `sb3`; IQL of JAX-CORL, from the clone that PALAESTRA_CORL names, run by the Python that PALAESTRA_CORL_PYTHON
+names, which needs distrax, omegaconf, pydantic and tqdm. Those that are not there are left out. Data sets are written
+beside Minari's own writer.
 """
 
 import contextlib
@@ -33,7 +35,8 @@ from ._rounds import compared, empty_cache, rates
 from ._writing import median_rates
 
 SBX = "PALAESTRA_SBX_PYTHON"
-PLAIN, SBX_PEER, SB3_PEER = "written out", "SBX", "stable-baselines3"
+CORL, CORL_PYTHON = "PALAESTRA_CORL", "PALAESTRA_CORL_PYTHON"
+PLAIN, SBX_PEER, SB3_PEER, CORL_PEER = "written out", "SBX", "stable-baselines3", "JAX-CORL"
 UNIT = "updates/s"
 CONTESTANTS = 20  # that share the budget
 EPISODES = 20  # of 1000 steps, in the data sets that are written
@@ -57,6 +60,7 @@ def measure(budget: float, size: Size) -> list[dict[str, Any]]:
         rows += beside_sb3(size, data, share)
         rows += beside_plain("CQL, ten critics", size.fit(presets.EnsembleCQL().learner), data, share, 8)
         rows += beside_plain("CQL", size.fit(presets.OfflineCQL().learner), data, share, 8)
+        rows += beside_corl(size, data, share)
         rows += alone(size, data, share)
         rows += seeds(size, data, share)
         rows += online(size, share)
@@ -117,10 +121,21 @@ def beside_sb3(size: Size, data: Transitions, seconds: float) -> list[dict[str, 
     return [*(rows or [compared("SAC", SB3_PEER, alike, None, UNIT)]), *_compilations({"SAC": own})]
 
 
+def beside_corl(size: Size, data: Transitions, seconds: float) -> list[dict[str, Any]]:
+    """IQL, one step of each network on 256 transitions, many in a call on either side."""
+    work = ours(size.fit(presets.OfflineIQL().learner), data, 16)
+    asked = {"folder": os.environ.get(CORL), "n_critics": 2, "layer_norm": False}
+    python = os.environ.get(CORL_PYTHON) if asked["folder"] else None
+    with _peer("jax-corl", python, size, asked, 16, "_corl_peer.py") as peer:
+        works: dict[str, Any] = {"ours": work} | ({"peer": peer} if peer else {})
+        found = rates(works, seconds)
+    return [compared("IQL", CORL_PEER, found["ours"], found.get("peer"), UNIT), *_compilations({"IQL": work})]
+
+
 def alone(size: Size, data: Transitions, seconds: float) -> list[dict[str, Any]]:
     """What has no peer here."""
-    learners = {"Cal-QL": presets.OfflineCalQL, "IQL": presets.OfflineIQL, "BC": presets.OfflineBC}
-    counts = {"Cal-QL": 8, "IQL": 16, "BC": 64}
+    learners = {"Cal-QL": presets.OfflineCalQL, "BC": presets.OfflineBC}
+    counts = {"Cal-QL": 8, "BC": 64}
     works = {name: ours(size.fit(make().learner), data, counts[name]) for name, make in learners.items()}
     found = rates(dict(works), seconds)
     return [compared(name, "-", own, None, UNIT) for name, own in found.items()] + _compilations(works)
@@ -159,14 +174,16 @@ def _compilations(works: dict[str, Phases]) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _peer(name: str, python: str | None, size: Size, asked: dict[str, Any], count: int) -> Iterator[PeerProcess | None]:
-    """A peer's SAC of some size, `count` updates a call; None where there is no Python for it."""
+def _peer(
+    name: str, python: str | None, size: Size, asked: dict[str, Any], count: int, program: str = "_sac_peers.py"
+) -> Iterator[PeerProcess | None]:
+    """A peer's learner of some size, `count` updates a call; None where there is no Python for it."""
     if not python:
         yield None
         return
     nets = {"net_arch": [size.width] * 2, "batch_size": size.batch, "rows": size.rows, "obs": size.obs}
     more = {"peer": name, "action": size.action, "count": count}
-    peer = PeerProcess("_sac_peers.py", python, asked | nets | more)
+    peer = PeerProcess(program, python, asked | nets | more)
     try:
         yield peer
     finally:

@@ -1,34 +1,39 @@
-"""The study of warm starts, as a whole in miniature."""
+"""The studies of warm starts, as a whole in miniature."""
 
 import dataclasses
 import json
 
 import pytest
-from palaestra.experiments import warm_start
+from palaestra.experiments import warm_start, warm_start_motor, warm_start_walker
 from palaestra.experiments import warm_start_runs as runs
+from palaestra.experiments.assemble import read_setup
+from palaestra.experiments.datasets import generators
 from palaestra.experiments.errors import ExitCode
 from palaestra.experiments.metrics import read_rows
 from palaestra.experiments.study_runs import InterruptedRun, train_run
 from palaestra.experiments.warm_start_config import VARIANTS
 from stopping import StopAt
 
+SIZE = {
+    "transitions": 200,
+    "updates": 10,
+    "online_steps": 100,
+    "warmup": 20,
+    "evaluations": 2,
+    "eval_episodes": 2,
+    "num_seeds": 2,
+    "hidden": (8,),
+    "num_critics": 2,
+    "batch_size": 4,
+    "utd": 2,
+    "penalized_draws": 2,
+    "target_draws": 2,
+}
 TINY = warm_start.QuickConfig(
     env="palaestra/PointMaze_UMaze-v0",
     env_kwargs={"continuing_task": False, "horizon": 40},
     data_kwargs={"continuing_task": False, "horizon": 40},
-    transitions=200,
-    updates=10,
-    online_steps=100,
-    warmup=20,
-    evaluations=2,
-    eval_episodes=2,
-    num_seeds=2,
-    hidden=(8,),
-    num_critics=2,
-    batch_size=4,
-    utd=2,
-    penalized_draws=2,
-    target_draws=2,
+    **SIZE,
 )
 
 
@@ -59,6 +64,47 @@ def test_an_interrupted_run_ends_a_study_and_is_taken_up_again(config, tmp_path)
     assert error.value.code == ExitCode.OK
     assert train_run(settings, tmp_path / "run", False) == tmp_path / "run"
     assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 100
+
+
+@pytest.mark.slow
+def test_a_drive_is_compared_with_the_controllers_whose_data_it_learned_from(config, tmp_path):
+    motor = warm_start_motor.MotorConfig(**SIZE, reference_episodes=4, variants=("wsrl",), out=str(tmp_path / "out"))
+    found = warm_start_motor.main(motor)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert set(results["others"]) == {"PI, tuned", "PI of the data"}
+    (row,) = found["rows"]
+    final, over = row["final"]["seeds"], row["final - PI, tuned"]["seeds"]
+    assert over == pytest.approx([score - results["others"]["PI, tuned"] for score in final])
+    assert "PI, tuned" in found["text"]
+
+
+@pytest.mark.slow
+def test_a_walker_learns_from_a_run_on_grass_and_goes_on_over_stumps_under_a_teacher(config, tmp_path, monkeypatch):
+    of_run, original = {}, generators.make
+
+    def make(env, quality, *args, run, **kwargs):  # a run this short has no medium policy
+        of_run.update(env=env, run=run)
+        return original(env, "random", *args, **kwargs)
+
+    monkeypatch.setattr(generators, "make", make)
+    walker = warm_start_walker.WalkerConfig(
+        **SIZE, walking_steps=20_000, variants=("wsrl", "wsrl, random"), out=str(tmp_path / "out")
+    )
+    found = warm_start_walker.main(walker)
+    assert of_run == {"env": "palaestra/BipedalWalker-v0", "run": tmp_path / "out" / "walking"}
+    assert [row["name"] for row in found["orderings"]] == ["C2"]
+    setup = read_setup(tmp_path / "out" / "wsrl_random")
+    assert (setup.env, setup.teacher) == ("palaestra/StumpTracks-v0", "random")
+    assert setup.run.eval_tasks == walker.task
+
+
+def test_a_task_is_that_of_acting_and_of_every_evaluation_unless_a_teacher_chooses():
+    walker = warm_start_walker.WalkerConfig()
+    plain, taught = (runs.online_settings(walker, "", name, {"calql": "a"}) for name in ("wsrl", "wsrl, alp_gmm"))
+    assert plain["teacher_config"] == {"task": pytest.approx(list(walker.task.values()))}
+    assert (taught["teacher"], taught["teacher_config"]) == ("alp_gmm", walker.teacher_configs["alp_gmm"])
+    assert plain["run"]["eval_tasks"] == taught["run"]["eval_tasks"] == walker.task
+    assert plain["start_from"] == taught["start_from"] == "a"
 
 
 def test_settings_of_the_variants_differ_in_what_they_are_named_after(config):
