@@ -27,6 +27,7 @@ class QuickConfig:
       hidden, num_critics, batch_size, utd: of the learners. "plain" has two critics; it, Cal-QL and IQL update once a
         step.
       reward_scale, reward_bias: what is learned from is scale * reward + bias.
+      temperature_rate: None for what is published, which is slow where training is short.
       penalty, gap: weight of CQL's penalty; with a gap what an adjusted one begins with, and what it aims at.
       penalized_draws: actions drawn of each kind for the penalty.
       target_draws: actions drawn for targets, of which the best counts: as published for mazes, also online.
@@ -61,6 +62,7 @@ class QuickConfig:
     utd: int = 4
     actor_rate: float = 5e-4
     critic_rate: float = 1e-3
+    temperature_rate: float | None = None
     target_rate: float = 0.02
     discount: float = 0.98
     reward_scale: float = 1.0

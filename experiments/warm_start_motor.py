@@ -29,10 +29,14 @@ class MotorConfig(QuickConfig):
     quality: str = "medium"
     sparse: bool = False
     variants: tuple[str, ...] = ("wsrl", "no warm-up", "scratch", "rlpd")
+    updates: int = 10_000
+    num_seeds: int = 5
+    temperature_rate: float | None = 3e-3
     discount: float = 0.9
+    reward_scale: float = 10.0
     reward_bias: float = 0.0
     target_draws: int = 1
-    penalty: float = 5.0
+    penalty: float = 1.0
     gap: float | None = None
     reference_episodes: int = 1000
     out: str = "runs/warm_start_motor"

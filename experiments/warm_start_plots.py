@@ -22,7 +22,7 @@ def curves_figure(curves: Mapping[str, Curves], warmup: int, others: Mapping[str
       others: scores of what does not learn, as level lines.
     """
     first, *rest = curves
-    pairs = [(first, name) for name in rest] or [(first,)]
+    pairs: list[tuple[str, ...]] = [(first, name) for name in rest] or [(first,)]
     columns = min(COLUMNS, len(pairs))
     rows = math.ceil(len(pairs) / columns)
     with style():

@@ -150,6 +150,8 @@ def _learner(config: QuickConfig, start: str, offline: bool, variant: str = "") 
         return common | {"nets": nets, "hyper": hyper | {"expectile": 0.9, "sharpness": 10.0}}
     nets |= {"critic_norm": not plain, "actor_norm": not plain}
     hyper = {name: getattr(config, name) for name in ("actor_rate", "critic_rate", "target_rate", "discount")}
+    if config.temperature_rate is not None:
+        hyper["temperature_rate"] = config.temperature_rate
     if variant == "coasting":
         common["reference_optimizer_leak"] = True
         hyper |= _coasting_rates(hyper, config.utd)
@@ -165,9 +167,10 @@ def _coasting_rates(hyper: Mapping[str, float], utd: int) -> dict[str, float]:
     """Rates at which optimisers that coast carry networks as far as `hyper`'s do without, in the long run."""
     from ..agents.off_policy.presets import STEADY_HYPER
 
+    temperature_rate = hyper.get("temperature_rate", float(STEADY_HYPER.temperature_rate))
     each, all_steps = math.sqrt(1 + 1 / utd), math.sqrt(1 + utd)
     return {
         "critic_rate": hyper["critic_rate"] / each,
         "actor_rate": hyper["actor_rate"] / all_steps,
-        "temperature_rate": float(STEADY_HYPER.temperature_rate) / all_steps,
+        "temperature_rate": temperature_rate / all_steps,
     }

@@ -1,6 +1,6 @@
 """WSRL on a walker: pre-trained on easy ground, it goes on over stumps, by itself and under a curriculum.
 
-PPO learns to walk on grass; a policy of it that walks half as well as the best makes the data. Learners are trained on
+PPO learns to walk on grass; the policy that it ends with makes the data. Learners are trained on
 them by CQL, since rewards are dense, and go on over stumps: on the very task they are tested on, or on tasks that a
 teacher chooses.
 """
@@ -30,7 +30,7 @@ class WalkerConfig(QuickConfig):
     env: str = "palaestra/StumpTracks-v0"
     env_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"solver": "fast", "horizon": 1600})
     task: Mapping[str, float] = dataclasses.field(
-        default_factory=lambda: {"stump_height": 0.4, "obstacle_spacing": 4.0}
+        default_factory=lambda: {"stump_height": 0.2, "obstacle_spacing": 4.0}
     )
     teacher_configs: Mapping[str, Mapping[str, Any]] = dataclasses.field(
         default_factory=lambda: {"alp_gmm": {"reward_scale": [-150.0, 350.0]}}
@@ -38,7 +38,7 @@ class WalkerConfig(QuickConfig):
     data_env: str | None = "palaestra/BipedalWalker-v0"
     data_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"solver": "fast"})
     walking_steps: int = 1_000_000
-    quality: str = "medium"
+    quality: str = "expert"
     transitions: int = 100_000
     sparse: bool = False
     variants: tuple[str, ...] = ("wsrl", "no warm-up", "scratch", "wsrl, alp_gmm", "wsrl, random")
