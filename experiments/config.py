@@ -117,11 +117,13 @@ def settable_fields(cls: type) -> dict[str, Any]:
 
 
 def key_names(cls: type, prefix: str = "") -> list[str]:
-    """Every dotted key `build` accepts, nested dataclasses included."""
+    """Every dotted key `build` accepts, nested dataclasses included; those that may be None also as a whole."""
     names = []
     for name, hint in settable_fields(cls).items():
-        nested = dataclasses.is_dataclass(hint)
-        names += key_names(hint, f"{prefix}{name}.") if nested else [prefix + name]
+        members = typing.get_args(hint) if _is_union(hint) else (hint,)
+        nested = next((m for m in members if dataclasses.is_dataclass(m) and isinstance(m, type)), None)
+        names += [prefix + name] if nested is not hint else []
+        names += key_names(nested, f"{prefix}{name}.") if nested else []
     return names
 
 
@@ -147,7 +149,7 @@ def convert(hint: Any, value: Any, where: str) -> Any:
     if hint is Any:
         return value
     origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
+    if _is_union(hint):
         return _convert_union(hint, value, where)
     if origin is Literal:
         return _convert_choice(typing.get_args(hint), value, where)
@@ -203,8 +205,13 @@ def _number(value: Any, expected: str, where: str) -> int | float:
     return value
 
 
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
 def _convert_union(hint: Any, value: Any, where: str) -> Any:
-    members = [m for m in typing.get_args(hint) if m in _SCALARS or m is type(None) or typing.get_origin(m)]
+    known = lambda m: m in _SCALARS or m is type(None) or typing.get_origin(m) or dataclasses.is_dataclass(m)  # noqa: E731
+    members = [m for m in typing.get_args(hint) if known(m)]
     if value is None and type(None) in members:
         return None
     members = [m for m in members if m is not type(None)]

@@ -85,10 +85,9 @@ def learning_figure(groups: Groups) -> Any:
     for axis, (name, label, curves) in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
         axis.set_title(name)
         axis.set_ylabel(label)
-        _draw_curves(axis, curves, palette)
-    title(
-        figure, "Learning curves", f"{HOW_TO_READ} · training return is a running mean over {SMOOTHING:.0%} of the log"
-    )
+        _draw_curves(axis, curves, palette, _counted(groups))
+    smoothed = f" · training return is a running mean over {SMOOTHING:.0%} of the log" if trained else ""
+    title(figure, "Learning curves", f"{HOW_TO_READ}{smoothed}")
     return figure
 
 
@@ -102,7 +101,7 @@ def mastered_figure(groups: Groups) -> Any:
     figure = new_figure(6.4, 3.9)
     axis = figure.subplots()
     axis.set_ylabel("mastered test tasks [%]")
-    _draw_curves(axis, curves, colors(groups), limits=(0, 100))
+    _draw_curves(axis, curves, colors(groups), _counted(groups), limits=(0, 100))
     title(figure, "Mastered test tasks", HOW_TO_READ)
     return figure
 
@@ -126,9 +125,8 @@ def teacher_figure(groups: Groups) -> Any:
     palette = colors(groups)
     for axis, (name, curves) in zip(axes, panels, strict=False):
         axis.set_title(name)
-        _draw_curves(axis, curves, palette)
-        axis.set_xlabel("")
-    title(figure, "Teacher metrics", f"over environment steps per seed · {HOW_TO_READ}")
+        _draw_curves(axis, curves, palette, "")
+    title(figure, "Teacher metrics", f"over {_counted(groups)} per seed · {HOW_TO_READ}")
     return figure
 
 
@@ -153,10 +151,17 @@ def _curves(groups: Groups, curve: Any) -> dict[str, list[Curve]]:
     return {label: curves for label, curves in found.items() if curves}
 
 
+def _counted(groups: Groups) -> str:
+    """What the steps of these learners are."""
+    acts = {learner.acts for learners in groups.values() for learner in learners}
+    return {True: "environment steps", False: "updates"}[acts.pop()] if len(acts) == 1 else "steps or updates"
+
+
 def _draw_curves(
     axis: Any,
     groups: Mapping[str, Sequence[Curve]],
     palette: Mapping[str, str],
+    counted: str,
     limits: tuple[float, float] | None = None,
 ) -> None:
     ends = []
@@ -176,7 +181,7 @@ def _draw_curves(
     if limits is not None:
         axis.set_ylim(limits[0] - 2, limits[1] + 2)
     axis.margins(x=0.02)
-    steps_axis(axis)
+    steps_axis(axis, counted and f"{counted} per seed")
     label_lines(axis, ends)
 
 

@@ -119,6 +119,11 @@ class Learner:
     evaluations: Evaluations | None
     snapshots: Snapshots | None
 
+    @property
+    def acts(self) -> bool:
+        """Whether it learns from acting; one that learns from data alone counts updates instead of steps."""
+        return not self.metrics or self.metrics[-1].get("env_steps") != 0
+
     def curve(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """A number of the training log over steps, both (P,); rows without it, or with null, are left out."""
         return _curve(self.metrics, key)
@@ -338,10 +343,12 @@ def _is_incidental(key: str) -> bool:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """The shortest names that tell groups apart: teacher, then agent, the settings and the test tasks that differ."""
+    """The shortest names that tell groups apart: teacher or agent, or both, the settings and test tasks that differ."""
     settings = [{k: v for k, v in flatten(run.config).items() if not _is_incidental(k)} for run in runs]
-    agents = {run.agent for run in runs}
-    base = [f"{run.agent} + {run.teacher}" if len(agents) > 1 else run.teacher for run in runs]
+    agents, teachers = {run.agent for run in runs}, {run.teacher for run in runs}
+    base = [run.teacher for run in runs]
+    if len(agents) > 1:
+        base = [run.agent if len(teachers) == 1 else f"{run.agent} + {run.teacher}" for run in runs]
     labels = []
     for run, mine, name in zip(runs, settings, base, strict=True):
         namesakes = [s for r, s, n in zip(runs, settings, base, strict=True) if n == name and r.env == run.env]

@@ -15,7 +15,6 @@ from .warm_start_config import QuickConfig
 
 CURRICULUM_ORDERINGS = (
     Ordering("C1", "tasks of ALP-GMM help on the one that is tested", "final", "wsrl, alp_gmm", "wsrl"),
-    Ordering("C2", "tasks drawn evenly help on the one that is tested", "final", "wsrl, random", "wsrl"),
 )
 
 
@@ -41,14 +40,17 @@ class WalkerConfig(QuickConfig):
     quality: str = "expert"
     transitions: int = 100_000
     sparse: bool = False
-    variants: tuple[str, ...] = ("wsrl", "no warm-up", "scratch", "wsrl, alp_gmm", "wsrl, random")
-    updates: int = 20_000
-    online_steps: int = 60_000
+    variants: tuple[str, ...] = ("wsrl", "no warm-up", "scratch", "wsrl, alp_gmm")
+    updates: int = 10_000
+    online_steps: int = 30_000
     warmup: int = 5_000
     eval_episodes: int = 10
-    evaluations: int = 20
+    evaluations: int = 12
     num_seeds: int = 5
-    reward_scale: float = 0.1
+    batch_size: int = 128
+    temperature_rate: float | None = 1e-3
+    discount: float = 0.99
+    reward_scale: float = 1.0
     reward_bias: float = 0.0
     target_draws: int = 1
     penalty: float = 5.0

@@ -28,6 +28,7 @@ class Outer:
     name: str | None = None
     flag: bool = False
     inner: Inner = dataclasses.field(default_factory=Inner)
+    more: Inner | None = None
 
     def __post_init__(self):
         if self.num_envs < 1:
@@ -37,6 +38,7 @@ class Outer:
 @dataclasses.dataclass(frozen=True)
 class Preset(Outer):
     inner: Inner = dataclasses.field(default_factory=lambda: Inner(limit=5.0))
+    more: Inner | None = dataclasses.field(default_factory=lambda: Inner(limit=7.0))
 
 
 def test_a_part_of_a_preset_leaves_the_rest_of_it():
@@ -44,6 +46,18 @@ def test_a_part_of_a_preset_leaves_the_rest_of_it():
     assert config.build(Preset, {"inner": {}}).inner == Inner(limit=5.0)
     with pytest.raises(UsageError, match=r"inner\.learning_rte"):
         config.build(Preset, {"inner": {"learning_rte": 1}})
+
+
+def test_settings_that_may_be_none_are_set_in_part_and_as_a_whole():
+    keys = config.key_names(Outer)
+    assert {"more", "more.limit", "inner.limit"} < set(keys) and "inner" not in keys
+    assert config.build(Outer, {"more": {"limit": 2}}).more == Inner(limit=2.0)
+    assert config.build(Preset, {"more": {"learning_rate": 1}}).more == Inner(1.0, 7.0)
+    assert config.build(Preset, {"more": None}).more is None
+    sections = layer_sets(["more.limit=2"], keys, [])
+    assert sections["agent_config"] == {"more": {"limit": 2}}
+    with pytest.raises(UsageError, match=r"more\.limt"):
+        config.build(Outer, {"more": {"limt": 2}})
 
 
 @pytest.mark.parametrize(

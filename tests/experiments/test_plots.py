@@ -58,6 +58,28 @@ def test_settings_that_differ_make_groups_of_their_own(tracks, tmp_path):
     assert list(groups) == ["random, fit_rate=50", "random, fit_rate=250"]
 
 
+def test_groups_are_named_after_what_differs_of_agent_and_teacher(tracks, tmp_path):
+    pairs = (("ppo", "random"), ("sac", "random"), ("ppo", "fixed"))
+    first, other_agent, other_teacher = (
+        make_run(tmp_path / f"{agent}-{teacher}", teacher, chunks=2, agent=agent) for agent, teacher in pairs
+    )
+    named = lambda *runs: list(load_study(runs).groups["test/Tracks-v0"])  # noqa: E731
+    assert named(first, other_agent) == ["ppo", "sac"]
+    assert named(first, other_teacher) == ["random", "fixed"]
+    assert named(other_agent, other_teacher) == ["sac + random", "ppo + fixed"]
+
+
+def test_learners_of_data_alone_count_updates(tracks, tmp_path):
+    acting, learning = (make_run(tmp_path / name, chunks=2, agent=name) for name in ("ppo", "iql"))
+    rows = [json.loads(line) for line in (learning / "metrics.jsonl").read_text().splitlines()]
+    (learning / "metrics.jsonl").write_text("".join(json.dumps(row | {"env_steps": 0}) + "\n" for row in rows))
+    labels = []
+    for runs in ([acting], [learning], [acting, learning]):
+        (groups,) = load_study(runs).groups.values()
+        labels.append(plots.mastered_figure(groups).axes[0].get_xlabel())
+    assert labels == ["environment steps per seed", "updates per seed", "steps or updates per seed"]
+
+
 def test_groups_on_other_test_tasks_are_told_apart(tracks, tmp_path):
     settings = RunSettings(eval_tasks="default").resolved()
     runs = [make_run(tmp_path / "a", chunks=2), make_run(tmp_path / "b", "fixed", chunks=2, run=settings)]

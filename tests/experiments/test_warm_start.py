@@ -88,13 +88,13 @@ def test_a_walker_learns_from_a_run_on_grass_and_goes_on_over_stumps_under_a_tea
 
     monkeypatch.setattr(generators, "make", make)
     walker = warm_start_walker.WalkerConfig(
-        **SIZE, walking_steps=20_000, variants=("wsrl", "wsrl, random"), out=str(tmp_path / "out")
+        **SIZE, walking_steps=20_000, variants=("wsrl", "wsrl, alp_gmm"), out=str(tmp_path / "out")
     )
     found = warm_start_walker.main(walker)
     assert of_run == {"env": "palaestra/BipedalWalker-v0", "run": tmp_path / "out" / "walking"}
-    assert [row["name"] for row in found["orderings"]] == ["C2"]
-    setup = read_setup(tmp_path / "out" / "wsrl_random")
-    assert (setup.env, setup.teacher) == ("palaestra/StumpTracks-v0", "random")
+    assert [row["name"] for row in found["orderings"]] == ["C1"]
+    setup = read_setup(tmp_path / "out" / "wsrl_alp_gmm")
+    assert (setup.env, setup.teacher) == ("palaestra/StumpTracks-v0", "alp_gmm")
     assert setup.run.eval_tasks == walker.task
 
 
