@@ -10,6 +10,8 @@ from typing import Any
 
 from .warm_start_config import QuickConfig
 
+DRIVE = {"control": "dq", "previous_action": True, "horizon": 200}
+
 
 @dataclasses.dataclass(frozen=True)
 class MotorConfig(QuickConfig):
@@ -20,12 +22,8 @@ class MotorConfig(QuickConfig):
     """
 
     env: str = "palaestra/Motor-Cont-CC-PMSM-v0"
-    env_kwargs: Mapping[str, Any] = dataclasses.field(
-        default_factory=lambda: {"control": "dq", "previous_action": True, "horizon": 200}
-    )
-    data_kwargs: Mapping[str, Any] = dataclasses.field(
-        default_factory=lambda: {"control": "dq", "previous_action": True, "horizon": 200}
-    )
+    env_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=lambda: dict(DRIVE))
+    data_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=lambda: dict(DRIVE))
     quality: str = "medium"
     sparse: bool = False
     variants: tuple[str, ...] = ("wsrl", "no warm-up", "scratch", "rlpd")

@@ -70,25 +70,18 @@ def main(config: WalkerConfig) -> dict[str, Any]:
 
 
 def walking_settings(config: WalkerConfig) -> dict[str, Any]:
-    """The run of PPO on grass, with checkpoints to choose from."""
+    """The run of PPO on grass, as on stump tracks, with checkpoints to choose from."""
+    from .study_runs import ppo_settings
+    from .stump_tracks import QuickConfig as Tracks
+
+    tracks = Tracks(num_seeds=1, seed=config.seed)
     every = max(1, config.walking_steps // 20)
-    return {
-        "env": config.data_env,
-        "env_kwargs": dict(config.data_kwargs),
-        "agent": "ppo",
-        "agent_config": {
-            "num_envs": 256,
-            "rollout_length": 32,
-            "num_minibatches": 16,
-            "epochs": 5,
-            "hyper": {"learning_rate": 5e-4, "discount": 0.99, "entropy_cost": 0.0},
-        },
-        "run": {
-            "total_timesteps": config.walking_steps,
-            "seed": config.seed,
-            "eval_every": every,
-            "save_every": every,
-            "save_seconds": 1e9,
-            "keep": 25,
-        },
-    }
+    assert config.data_env is not None
+    return ppo_settings(
+        tracks,
+        config.data_env,
+        total_timesteps=config.walking_steps,
+        env_kwargs=config.data_kwargs,
+        hyper={"discount": tracks.discount, "entropy_cost": tracks.entropy_cost},
+        run={"eval_every": every, "save_every": every, "save_seconds": 1e9, "keep": 25},
+    )
