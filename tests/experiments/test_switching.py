@@ -48,6 +48,14 @@ def test_a_margin_is_allowed_for_and_one_seed_decides_nothing():
     assert judge(alone, orderings=[near])[0].word == "no interval"
 
 
+def test_what_is_equal_is_not_more():
+    same = curves(np.full(5, 50.0), np.full(5, 50.0), np.full(5, 80.0))
+    pair = ("final", "a", "b")
+    more, as_much = Ordering("X", "a ends higher", *pair), Ordering("Y", "a ends as high", *pair, may_equal=True)
+    words = [verdict.word for verdict in judge({"a": same, "b": same}, orderings=[more, as_much])]
+    assert words == ["not decided", "reproduced"]
+
+
 def test_only_what_was_measured_is_judged():
     one = curves([50.0, 51.0], [40.0, 41.0], [60.0, 61.0])
     names = [v.ordering.name for v in judge({"wsrl": one, "rlpd": one}, {"wsrl": np.ones(2)}, WSRL_ORDERINGS)]
