@@ -346,9 +346,10 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     """The shortest names that tell groups apart: teacher or agent, or both, the settings and test tasks that differ."""
     settings = [{k: v for k, v in flatten(run.config).items() if not _is_incidental(k)} for run in runs]
     agents, teachers = {run.agent for run in runs}, {run.teacher for run in runs}
-    base = [run.teacher for run in runs]
-    if len(agents) > 1:
-        base = [run.agent if len(teachers) == 1 else f"{run.agent} + {run.teacher}" for run in runs]
+    name_agent = len(agents) > 1 or teachers == {"fixed"}  # where nobody teaches, the agent says more
+    base = [run.agent if name_agent else run.teacher for run in runs]
+    if len(agents) > 1 and len(teachers) > 1:
+        base = [f"{run.agent} + {run.teacher}" for run in runs]
     labels = []
     for run, mine, name in zip(runs, settings, base, strict=True):
         namesakes = [s for r, s, n in zip(runs, settings, base, strict=True) if n == name and r.env == run.env]

@@ -66,6 +66,7 @@ def test_groups_are_named_after_what_differs_of_agent_and_teacher(tracks, tmp_pa
     named = lambda *runs: list(load_study(runs).groups["test/Tracks-v0"])  # noqa: E731
     assert named(first, other_agent) == ["ppo", "sac"]
     assert named(first, other_teacher) == ["random", "fixed"]
+    assert named(other_teacher) == ["ppo"]
     assert named(other_agent, other_teacher) == ["sac + random", "ppo + fixed"]
 
 
