@@ -40,7 +40,7 @@ class WalkerConfig(QuickConfig):
     quality: str = "expert"
     transitions: int = 100_000
     sparse: bool = False
-    variants: tuple[str, ...] = ("wsrl", "no warm-up", "scratch", "wsrl, alp_gmm")
+    variants: tuple[str, ...] = ("wsrl", "no warm-up", "wsrl, alp_gmm")
     updates: int = 10_000
     online_steps: int = 30_000
     warmup: int = 5_000
