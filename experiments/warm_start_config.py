@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 VARIANTS = ("wsrl", "no warm-up", "retain half", "rlpd", "scratch", "calql", "iql", "plain", "coasting")
+CURRICULUM = "wsrl, "  # and the name of a teacher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +25,8 @@ class QuickConfig:
       warmup: steps without learning.
       evaluations: after the switch, evenly spaced.
       variants: which to run.
-      hidden, num_critics, batch_size, utd: of the learners. "plain" has two critics; it, Cal-QL and IQL update once a
-        step.
+      hidden, critic_hidden: widths of the layers of policies and critics; None: the policies'.
+      num_critics, batch_size, utd: of the learners. "plain" has two critics; it, Cal-QL and IQL update once a step.
       reward_scale, reward_bias: what is learned from is scale * reward + bias.
       temperature_rate: None for what is published, which is slow where training is short.
       penalty, gap: weight of CQL's penalty; with a gap what an adjusted one begins with, and what it aims at.
@@ -57,6 +58,7 @@ class QuickConfig:
     num_seeds: int = 10
     seed: int = 0
     hidden: tuple[int, ...] = (64, 64)
+    critic_hidden: tuple[int, ...] | None = None
     num_critics: int = 5
     batch_size: int = 64
     utd: int = 4
@@ -74,12 +76,24 @@ class QuickConfig:
     out: str = "runs/warm_start_quick"
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        for variant in self.variants:
+            if variant not in VARIANTS and not variant.startswith(CURRICULUM):
+                expected = f"one of {list(VARIANTS)}, or {CURRICULUM!r} and a teacher"
+                raise ValueError(f"variants={list(self.variants)}: got {variant!r}; expected {expected}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(QuickConfig):
     """The large maze at full size, for an accelerator: networks, data and numbers of updates as published for mazes."""
 
     env: str = "palaestra/PointMaze_Large-v0"
+    env_kwargs: Mapping[str, Any] = dataclasses.field(
+        default_factory=lambda: {"continuing_task": False, "start_cell": [1, 1], "goal_cell": [7, 10]}
+    )
+    data_kwargs: Mapping[str, Any] = dataclasses.field(
+        default_factory=lambda: {"continuing_task": False, "goal_cell": [7, 10]}
+    )
     transitions: int = 1_000_000
     updates: int = 1_000_000
     online_steps: int = 500_000
@@ -87,6 +101,7 @@ class Config(QuickConfig):
     evaluations: int = 50
     eval_episodes: int = 100
     hidden: tuple[int, ...] = (256, 256)
+    critic_hidden: tuple[int, ...] | None = (256, 256, 256, 256)
     num_critics: int = 10
     batch_size: int = 256
     actor_rate: float = 1e-4

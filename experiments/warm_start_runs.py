@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .warm_start_config import QuickConfig
+from .warm_start_config import CURRICULUM, QuickConfig
 
 VALUED = ("wsrl", "no warm-up")  # whose values of the data are followed
 WITH_DATA = ("retain half", "rlpd")
-CURRICULUM = "wsrl, "  # and the name of a teacher
 START_OF = {
     "wsrl": "calql",
     "no warm-up": "calql",
@@ -143,7 +142,8 @@ def _learner(config: QuickConfig, start: str, offline: bool, variant: str = "") 
     """A learner's settings: those of what it begins from, and of what it does."""
     plain = start == "calql_plain"
     once = offline or plain or variant in ("calql", "iql")
-    nets: dict[str, Any] = {"critic": list(config.hidden), "actor": list(config.hidden), "std": "uniform"}
+    critic = config.critic_hidden or config.hidden
+    nets: dict[str, Any] = {"critic": list(critic), "actor": list(config.hidden), "std": "uniform"}
     common: dict[str, Any] = {"batch_size": config.batch_size, "utd": 1 if once else config.utd}
     if start == "iql":
         hyper = {"rate": config.critic_rate, "target_rate": config.target_rate, "discount": config.discount}

@@ -6,9 +6,10 @@ import json
 import pytest
 from palaestra.experiments import warm_start, warm_start_motor, warm_start_walker
 from palaestra.experiments import warm_start_runs as runs
-from palaestra.experiments.assemble import read_setup
+from palaestra.experiments.assemble import make_env, read_setup
+from palaestra.experiments.config import build
 from palaestra.experiments.datasets import generators
-from palaestra.experiments.errors import ExitCode
+from palaestra.experiments.errors import ExitCode, UsageError
 from palaestra.experiments.metrics import read_rows
 from palaestra.experiments.study_runs import InterruptedRun, train_run
 from palaestra.experiments.warm_start_config import VARIANTS
@@ -118,6 +119,14 @@ def test_settings_of_the_variants_differ_in_what_they_are_named_after(config):
     assert of["no warm-up"]["agent_config"]["warmup"] == 8  # an update's transitions
     assert of["plain"]["agent_config"]["learner"]["num_critics"] == 2
     assert not of["plain"]["agent_config"]["learner"]["nets"]["critic_norm"]
+
+
+def test_a_variant_that_is_none_is_refused_and_the_full_maze_has_a_way():
+    with pytest.raises(UsageError, match="got 'wrsl'"):
+        build(warm_start.QuickConfig, {"variants": ["wrsl"]})
+    full = warm_start.Config()
+    assert make_env(full.env, full.env_kwargs).placement.longest == 15
+    assert runs.online_settings(full, "", "scratch", {})["agent_config"]["learner"]["nets"]["critic"] == [256] * 4
 
 
 def test_optimisers_that_coast_have_rates_that_carry_networks_as_far(config):
