@@ -101,6 +101,11 @@ class Verdict:
         return "contradicted" if self.difference.high < self.ordering.margin else "not decided"
 
 
+def can_dip(warmup: int, online_steps: int) -> bool:
+    """Whether learning begins before the steps are over in which a dip is looked for."""
+    return warmup < EARLY * online_steps
+
+
 def judge(
     curves: Mapping[str, Curves],
     drops: Mapping[str, np.ndarray] | None = None,

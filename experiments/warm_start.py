@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .switching import WSRL_ORDERINGS, Curves, Ordering, judge
+from .switching import WSRL_ORDERINGS, Curves, Ordering, can_dip, judge
 from .warm_start_config import Config as Config
 from .warm_start_config import QuickConfig as QuickConfig
 from .warm_start_runs import VALUED, go_on, needed_starts, pretrain
@@ -67,6 +67,7 @@ def compare(
 
     Args:
       refs: returns that score 0 and 100.
+      orderings: those of dips are left out where warm-up lasts for as long as a dip is looked for.
       others: scores of what does not learn, to be beaten, by name.
     """
     from .data_values import value_drop
@@ -80,6 +81,8 @@ def compare(
     runs = {variant: go_on(config, dataset, variant, starts, out) for variant in config.variants}
     curves = {variant: read_curves(run, refs) for variant, run in runs.items()}
     drops = {variant: value_drop(run) for variant, run in runs.items() if variant in VALUED}
+    if not can_dip(config.warmup, config.online_steps):
+        orderings = [ordering for ordering in orderings if ordering.quantity != "dip"]
     rows = [variant_row(variant, c, drops.get(variant), others) for variant, c in curves.items()]
     verdicts = [
         {**dataclasses.asdict(v.ordering), **dataclasses.asdict(v.difference), "seeds": v.seeds, "verdict": v.word}

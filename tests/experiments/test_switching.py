@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from palaestra.experiments.data_values import FILE, value_drop
-from palaestra.experiments.switching import WSRL_ORDERINGS, Curves, Ordering, judge
+from palaestra.experiments.switching import WSRL_ORDERINGS, Curves, Ordering, can_dip, judge
 
 STEPS = np.arange(0, 1001, 50)  # an early tenth of three evaluations, the switch among them
 
@@ -20,6 +20,11 @@ def test_quantities_of_a_curve():
     np.testing.assert_array_equal(found.dip, [40.0, 0.0])  # none where the score never falls
     np.testing.assert_array_equal(found.final, [90.0, 100.0])
     np.testing.assert_allclose(found.regret, [1 - (2 * 20 + 18 * 90) / 2000, 1 - (2 * 70 + 18 * 100) / 2000])
+
+
+def test_nothing_can_dip_before_it_learns():
+    assert can_dip(warmup=1_000, online_steps=20_000)
+    assert not can_dip(warmup=5_000, online_steps=30_000)  # the first tenth is 3,000
 
 
 def test_a_late_fall_is_no_dip():

@@ -18,7 +18,7 @@ from stopping import StopAt
 SIZE = {
     "transitions": 200,
     "updates": 10,
-    "online_steps": 100,
+    "online_steps": 300,
     "warmup": 20,
     "evaluations": 2,
     "eval_episodes": 2,
@@ -54,7 +54,7 @@ def test_every_variant_runs_and_every_ordering_is_judged(config, tmp_path):
     assert "W7" in found["text"]
     assert (tmp_path / "out" / "curves.png").stat().st_size > 10_000
     rows = read_rows(tmp_path / "out" / "wsrl" / "evals.jsonl")
-    assert [row["step"] for row in rows if row["seed"] == 0] == [0, 50, 100]
+    assert [row["step"] for row in rows if row["seed"] == 0] == [0, 150, 300]
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_an_interrupted_run_ends_a_study_and_is_taken_up_again(config, tmp_path)
         train_run(settings, tmp_path / "run", False, [StopAt(50)])
     assert error.value.code == ExitCode.OK
     assert train_run(settings, tmp_path / "run", False) == tmp_path / "run"
-    assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 100
+    assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 300
 
 
 @pytest.mark.slow
