@@ -6,8 +6,8 @@ warm-up; with half of every batch from the data; from nothing, with and without 
 without data; and with two plain critics and one update a step. One more way is WSRL with optimisers that coast, as
 those of the reference code do, at rates that carry networks as far in the long run.
 
-Zhou et al. 2025 show curves; a table of numbers was not at hand, so that no published number stands beside ours. What
-is tested is the order of things, each with an interval over seeds.
+Zhou et al. 2025 show curves, so that no published number stands beside ours. What is tested is the order of things,
+each with an interval over seeds.
 """
 
 import dataclasses
