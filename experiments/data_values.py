@@ -17,7 +17,7 @@ FILE = "data_values.jsonl"
 
 
 class DataValues(Callback):
-    """Writes the critics' mean value of fixed transitions after every chunk.
+    """Writes the critics' mean value of fixed transitions before the first step and after every chunk.
 
     Args:
       agent: an off-policy one, with critics.
@@ -34,14 +34,19 @@ class DataValues(Callback):
         self._values = jax.jit(one if num_seeds == 1 else jax.vmap(one))
         self._file: JsonLines | None = None
 
-    def on_train_start(self, run_dir: Path, steps: int) -> None:
+    def on_train_start(self, run_dir: Path, steps: int, state: Any) -> None:
         cut_rows(run_dir / FILE, steps)
         self._file = JsonLines(run_dir / FILE)
+        if steps == 0:
+            self._write(0, state)
 
     def on_chunk_end(self, rows: list[dict[str, Any]], state: Any) -> None:
+        self._write(rows[0]["step"], state)
+
+    def _write(self, step: int, state: Any) -> None:
         assert self._file is not None
         values = np.atleast_1d(np.asarray(self._values(state.learned), np.float64))
-        self._file.append({"step": rows[0]["step"], "values": values.tolist()})
+        self._file.append({"step": step, "values": values.tolist()})
 
     def on_train_end(self, result: Any) -> None:
         if self._file is not None:
@@ -49,6 +54,6 @@ class DataValues(Callback):
 
 
 def value_drop(run_dir: Path) -> np.ndarray:
-    """(S,) how far the mean value of the data fell below what it was first."""
+    """(S,) how far the mean value of the data fell below what it was at the switch."""
     values = np.array([row["values"] for row in read_rows(run_dir / FILE)])
     return np.asarray(values[0] - values.min(0))

@@ -64,7 +64,7 @@ class Callback:
     next chunk reuses its memory.
     """
 
-    def on_train_start(self, run_dir: Path, steps: int) -> None: ...
+    def on_train_start(self, run_dir: Path, steps: int, state: Any) -> None: ...
 
     def on_chunk_end(self, rows: list[dict[str, Any]], state: Any) -> bool | None: ...
 
@@ -183,7 +183,7 @@ class _Run:
             self.program.compile_ahead(self.tasks if self.plan.eval else None)
         state = self._restore(loaded)
         for callback in self.callbacks:
-            callback.on_train_start(self.folder.path, self.step)
+            callback.on_train_start(self.folder.path, self.step, state)
         self.progress.start(self.plan.total * self.plan.steps_per_iteration, self.step)
         if loaded is None and self.plan.eval and self.settings.eval_first:
             self._evaluate(state)

@@ -54,8 +54,9 @@ def controllers(config: MotorConfig, refs: tuple[float, float]) -> dict[str, flo
     from .assemble import make_env
     from .datasets.acting import returns_under
     from .datasets.motor_controllers import Controlled, behaviour
+    from .datasets.scores import score
 
     env = make_env(config.env, config.env_kwargs)
     acting = {"PI, tuned": Controlled(make_controller(env, "pi")), "PI of the data": behaviour(env, "medium")}
     returns = {name: returns_under(env, each, config.reference_episodes).mean for name, each in acting.items()}
-    return {name: 100.0 * (mean - refs[0]) / (refs[1] - refs[0]) for name, mean in returns.items()}
+    return {name: score(mean, refs=refs).value for name, mean in returns.items()}

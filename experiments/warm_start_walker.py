@@ -1,8 +1,7 @@
 """WSRL on a walker: pre-trained on easy ground, it goes on over stumps, by itself and under a curriculum.
 
-PPO learns to walk on grass; the policy that it ends with makes the data. Learners are trained on
-them by CQL, since rewards are dense, and go on over stumps: on the very task they are tested on, or on tasks that a
-teacher chooses.
+PPO learns to walk on grass; the policy that it ends with makes the data. Learners are trained on them by CQL, since
+rewards are dense, and go on over stumps: on the very task they are tested on, or on tasks that a teacher chooses.
 """
 
 import dataclasses

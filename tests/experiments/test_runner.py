@@ -211,7 +211,7 @@ def test_callbacks_see_every_event(make_agent, tmp_path):
     seen = []
 
     class Spy(Callback):
-        def on_train_start(self, run_dir, steps):
+        def on_train_start(self, run_dir, steps, state):
             seen.append(("start", steps))
 
         def on_eval(self, rows):

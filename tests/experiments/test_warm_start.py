@@ -55,6 +55,9 @@ def test_every_variant_runs_and_every_ordering_is_judged(config, tmp_path):
     assert (tmp_path / "out" / "curves.png").stat().st_size > 10_000
     rows = read_rows(tmp_path / "out" / "wsrl" / "evals.jsonl")
     assert [row["step"] for row in rows if row["seed"] == 0] == [0, 150, 300]
+    values = {name: read_rows(tmp_path / "out" / name / "data_values.jsonl") for name in ("wsrl", "no_warm-up")}
+    assert values["wsrl"][0] == values["no_warm-up"][0]  # at the switch, before anything is learned
+    assert values["wsrl"][0]["step"] == 0
 
 
 @pytest.mark.slow
